@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/floe-cli.h"
+
+#include <string.h>
+
+#define EXIT_USAGE 2
+
+static void
+print_help (const char *program, const char *summary, const FloeCommand *commands)
+{
+  g_print ("%s: %s\n\n", program, summary);
+  for (const FloeCommand *command = commands; command->name != NULL; command++)
+    g_print ("  %s %s %s\n      %s\n", program, command->name, command->arguments, command->summary);
+}
+
+int
+floe_cli_fail (const char *program, const GError *error)
+{
+  g_printerr ("%s: %s\n", program, error->message);
+  return error->domain == G_OPTION_ERROR ? EXIT_USAGE : 1;
+}
+
+int
+floe_cli_run (const char *program, const char *summary, const FloeCommand *commands, int argc, char **argv)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (argc < 2 || strcmp (argv[1], "help") == 0 || strcmp (argv[1], "-h") == 0 || strcmp (argv[1], "--help") == 0) {
+    print_help (program, summary, commands);
+    return argc < 2 ? EXIT_USAGE : 0;
+  }
+  if (strcmp (argv[1], "--version") == 0) {
+    g_print ("%s %s\n", program, FLOE_VERSION);
+    return 0;
+  }
+  for (const FloeCommand *command = commands; command->name != NULL; command++) {
+    if (strcmp (command->name, argv[1]) != 0)
+      continue;
+    return command->run (argc - 1, argv + 1, &error) ? 0 : floe_cli_fail (program, error);
+  }
+  g_printerr ("%s: no command '%s'; '%s help' lists them\n", program, argv[1], program);
+  return EXIT_USAGE;
+}
+
+gboolean
+floe_cli_parse (const FloeCommand *command, const GOptionEntry *entries, int positional, int *argc, char ***argv,
+                GError **error)
+{
+  g_autoptr (GOptionContext) context = g_option_context_new (command->arguments);
+
+  g_option_context_set_summary (context, command->summary);
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse (context, argc, argv, error))
+    return FALSE;
+  if (*argc > 1 && strcmp ((*argv)[1], "--") == 0) {
+    memmove (*argv + 1, *argv + 2, sizeof **argv * (size_t) (*argc - 1));
+    (*argc)--;
+  }
+  if (positional >= 0 && *argc - 1 != positional) {
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "usage: %s %s", command->name, command->arguments);
+    return FALSE;
+  }
+  return TRUE;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/floe-digest.h"
+
+#include <openssl/evp.h>
+#include <string.h>
+
+struct _FloeDigester {
+  EVP_MD_CTX *context;
+};
+
+/* A missing SHA-256 is a broken installation, not input: nothing could be verified, so nothing may go on. */
+static void
+must (int ok)
+{
+  if (ok != 1)
+    g_error ("OpenSSL has no working SHA-256");
+}
+
+void
+floe_digest_of (const void *data, size_t size, FloeDigest *digest)
+{
+  must (EVP_Digest (data, size, digest->bytes, NULL, EVP_sha256 (), NULL));
+}
+
+gboolean
+floe_digest_equal (const FloeDigest *a, const FloeDigest *b)
+{
+  return memcmp (a->bytes, b->bytes, FLOE_DIGEST_SIZE) == 0;
+}
+
+guint
+floe_digest_hash (gconstpointer digest)
+{
+  guint hash;
+
+  memcpy (&hash, ((const FloeDigest *) digest)->bytes, sizeof hash);
+  return hash;
+}
+
+gboolean
+floe_digest_equal_func (gconstpointer a, gconstpointer b)
+{
+  return floe_digest_equal (a, b);
+}
+
+void
+floe_digest_to_hex (const FloeDigest *digest, char hex[FLOE_DIGEST_HEX_SIZE])
+{
+  static const char digits[] = "0123456789abcdef";
+
+  for (size_t i = 0; i < FLOE_DIGEST_SIZE; i++) {
+    hex[2 * i] = digits[digest->bytes[i] >> 4];
+    hex[2 * i + 1] = digits[digest->bytes[i] & 15];
+  }
+  hex[2 * FLOE_DIGEST_SIZE] = '\0';
+}
+
+gboolean
+floe_digest_from_hex (const char *hex, FloeDigest *digest, GError **error)
+{
+  FloeDigest parsed;
+
+  if (strspn (hex, "0123456789abcdef") != 2 * FLOE_DIGEST_SIZE || hex[2 * FLOE_DIGEST_SIZE] != '\0')
+    return floe_error_set (error, FLOE_ERROR_INVALID, "not a SHA-256 digest: 64 lower-case hexadecimal digits wanted");
+  for (size_t i = 0; i < FLOE_DIGEST_SIZE; i++)
+    parsed.bytes[i] = (uint8_t) (g_ascii_xdigit_value (hex[2 * i]) << 4 | g_ascii_xdigit_value (hex[2 * i + 1]));
+  *digest = parsed;
+  return TRUE;
+}
+
+FloeDigester *
+floe_digester_new (void)
+{
+  FloeDigester *digester = g_new0 (FloeDigester, 1);
+
+  digester->context = EVP_MD_CTX_new ();
+  must (digester->context != NULL && EVP_DigestInit_ex (digester->context, EVP_sha256 (), NULL));
+  return digester;
+}
+
+void
+floe_digester_update (FloeDigester *digester, const void *data, size_t size)
+{
+  must (EVP_DigestUpdate (digester->context, data, size));
+}
+
+void
+floe_digester_finish (FloeDigester *digester, FloeDigest *digest)
+{
+  must (EVP_DigestFinal_ex (digester->context, digest->bytes, NULL));
+}
+
+void
+floe_digester_free (FloeDigester *digester)
+{
+  if (digester == NULL)
+    return;
+  EVP_MD_CTX_free (digester->context);
+  g_free (digester);
+}
