@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "common/floe-error.h"
+
+#include <stdint.h>
+
+/* The policy document (docs/policy.md) as immutable data, and the verdicts that follow from it.
+ *
+ * FloePolicyDocument is any parsed document: for lint and explain. FloePolicy is one whose bytes the trust client verified; it is
+ * what enforcers hold, and there is no other way to make one. Both show the same FloePolicyContent: plain structs, never changed
+ * after parsing, so that any thread may read them; every pointer in it lives as long as its owner. Whoever holds content on its own
+ * (a running machine, a timer) keeps a reference on the owner.
+ *
+ * Enforcers get these structs, never JSON. What is in here is whole: names are resolved, defaults filled in, limits checked. */
+
+#define FLOE_POLICY_SIZE_MAX (1024 * 1024)
+#define FLOE_POLICY_MACHINES_MAX 32
+#define FLOE_POLICY_NETWORKS_MAX 32
+#define FLOE_POLICY_RULES_MAX 256   /* in one direction of one network, and of usb */
+#define FLOE_POLICY_PREFIXES_MAX 64 /* in one rule */
+#define FLOE_POLICY_PORTS_MAX 32    /* in one rule */
+#define FLOE_POLICY_PATTERNS_MAX 32 /* in one list of one USB rule */
+#define FLOE_POLICY_ID_MAX 32       /* bytes of a machine's, network's or rule's name: [A-Za-z0-9][A-Za-z0-9._-]* */
+#define FLOE_POLICY_NAME_MAX 64     /* bytes of a group, image or channel name: the same characters */
+
+/* -- Networks ------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  uint8_t family;    /* 4 or 6 */
+  uint8_t bytes[16]; /* network order; the first 4 for family 4, the rest zero */
+} FloePolicyAddress;
+
+typedef struct {
+  FloePolicyAddress address; /* bits after the prefix are zero */
+  uint8_t length;            /* 0 to 32 or 128 */
+} FloePolicyPrefix;
+
+typedef struct {
+  uint16_t first, last; /* both included, host order, 1 to 65535, first <= last */
+} FloePolicyPorts;
+
+typedef enum {
+  FLOE_POLICY_PROTOCOL_TCP,
+  FLOE_POLICY_PROTOCOL_UDP,
+  FLOE_POLICY_PROTOCOL_ICMP,  /* echo requests (type 8) and nothing else; errors belong to their flow */
+  FLOE_POLICY_PROTOCOL_ICMP6, /* echo requests (type 128) and nothing else */
+  FLOE_POLICY_PROTOCOL_ANY,   /* any of the four above, as they are described; no other IP protocol (GRE, 6in4, ...) */
+} FloePolicyProtocol;
+
+/* Allows packets that begin a flow to (egress) or from (ingress) one of the prefixes. Replies and ICMP errors follow
+ * from connection tracking and are no rule's matter. */
+typedef struct {
+  const char *id; /* unique in the whole document */
+  FloePolicyProtocol protocol;
+  const FloePolicyPrefix *prefixes; /* at least one; any order, may overlap; families mixed unless protocol is icmp or icmp6 */
+  size_t n_prefixes;
+  const FloePolicyPorts *ports; /* destination ports of tcp and udp; none: all of them */
+  size_t n_ports;
+} FloePolicyNetRule;
+
+typedef enum {
+  FLOE_POLICY_NETWORK_NONE, /* no network card */
+  FLOE_POLICY_NETWORK_NAT,
+} FloePolicyNetworkMode;
+
+typedef struct {
+  const char *name;
+  FloePolicyNetworkMode mode;
+  const FloePolicyNetRule *egress; /* guest to world, first match names the rule */
+  size_t n_egress;
+  const FloePolicyNetRule *ingress; /* world to guest */
+  size_t n_ingress;
+} FloePolicyNetwork;
+
+/* Addresses that no rule opens, whatever prefix contains them: unspecified, loopback, link-local (169.254.169.254 is in there),
+ * multicast, reserved and broadcast, IPv4-mapped. The packet filter drops them before it looks at a rule, in both directions.
+ * The host's own addresses belong to this too, but only the host knows them: its filter adds them. */
+extern const FloePolicyPrefix floe_policy_never_routed[];
+extern const size_t floe_policy_n_never_routed;
+
+/* -- Machines ------------------------------------------------------------------------------------------------------- */
+
+typedef enum {
+  FLOE_POLICY_DISK_RESET,   /* what the guest wrote is thrown away at each start */
+  FLOE_POLICY_DISK_PERSIST, /* and kept here */
+} FloePolicyDisk;
+
+typedef enum {
+  FLOE_POLICY_FIRMWARE_UEFI,
+  FLOE_POLICY_FIRMWARE_BIOS,
+} FloePolicyFirmware;
+
+typedef enum {
+  FLOE_POLICY_SHARE_NONE = 0,
+  FLOE_POLICY_SHARE_TO_GUEST = 1,
+  FLOE_POLICY_SHARE_FROM_GUEST = 2,
+  FLOE_POLICY_SHARE_BOTH = 3,
+} FloePolicyShare;
+
+/* "none", "to-guest", "from-guest", "both": as in the document and over D-Bus. */
+const char *floe_policy_share_name (FloePolicyShare share);
+
+typedef struct {
+  const char *id;     /* unique; see FLOE_POLICY_ID_MAX */
+  const char *title;  /* UTF-8, no control or invisible formatting characters */
+  const char *colour; /* "#rrggbb", lower case */
+  const char *image_name, *image_channel;
+  unsigned vcpus;      /* 1 to 64 */
+  unsigned memory_mib; /* 128 to 1048576 */
+  FloePolicyDisk disk;
+  FloePolicyFirmware firmware;
+  const FloePolicyNetwork *network; /* NULL: no network card (none named, or its mode is none) */
+  FloePolicyShare clipboard, file_transfer;
+  gboolean audio;
+  unsigned screens; /* 1 to 4 */
+  gboolean emulation; /* may run without KVM, with a visible warning */
+  gboolean autostart;
+} FloePolicyMachine;
+
+/* An image and channel that some machine needs: target images/NAME/CHANNEL.json. */
+typedef struct {
+  const char *name, *channel;
+} FloePolicyImage;
+
+/* -- USB ------------------------------------------------------------------------------------------------------------ */
+
+typedef enum {
+  FLOE_POLICY_USB_BLOCK,   /* stays unauthorised */
+  FLOE_POLICY_USB_HOST,    /* authorised for the host's own drivers */
+  FLOE_POLICY_USB_MACHINE, /* handed to one machine */
+  FLOE_POLICY_USB_ASK,     /* stays unauthorised until the person at the screen has chosen */
+} FloePolicyUsbAction;
+
+/* "block", "host", "machine", "ask": as over D-Bus. */
+const char *floe_policy_usb_action_name (FloePolicyUsbAction action);
+
+/* A pattern "CC:SS:PP"; -1 stands for *. */
+typedef struct {
+  int16_t class_code, subclass, protocol;
+} FloePolicyUsbPattern;
+
+#define FLOE_POLICY_USB_ANY (-1)
+
+/* Every condition that is there must hold. */
+typedef struct {
+  const char *id;
+  int32_t vendor, product;                    /* FLOE_POLICY_USB_ANY or 0 to 0xffff */
+  const char *serial;                         /* NULL: any; compared whole, byte by byte */
+  const char *port;                           /* NULL: any; "BUS-PORT[.PORT...]" as sysfs writes it, compared whole */
+  const FloePolicyUsbPattern *interface_any;  /* some interface matches one of them; none: not asked */
+  size_t n_interface_any;
+  const FloePolicyUsbPattern *interfaces_all; /* every interface matches one of them; none: not asked */
+  size_t n_interfaces_all;
+  unsigned count;                             /* holds while fewer devices than this hold the rule; 0: not asked */
+  FloePolicyUsbAction action;
+  const FloePolicyMachine *machine;           /* with FLOE_POLICY_USB_MACHINE, else NULL */
+} FloePolicyUsbRule;
+
+typedef struct {
+  uint8_t class_code, subclass, protocol;
+} FloePolicyUsbInterface;
+
+/* A device as decoded from its descriptors. All zeroes is a device that nothing allows. */
+typedef struct {
+  uint16_t vendor, product;
+  /* UTF-8 as decoded from the string descriptor, SERIAL_SIZE bytes, may hold anything, NUL included. NULL when the device has none or
+   * when it could not be read. */
+  const char *serial;
+  size_t serial_size;
+  const char *port;                    /* NULL: unknown, matches no rule that asks for a port */
+  FloePolicyUsbInterface device_class; /* of the device descriptor */
+  /* Of every configuration and every alternate setting; duplicates do no harm. */
+  const FloePolicyUsbInterface *interfaces;
+  size_t n_interfaces;
+  /* Descriptors of all configurations were there, whole and consistent. FALSE: only block rules match. */
+  gboolean complete;
+} FloePolicyUsbDevice;
+
+typedef struct {
+  FloePolicyUsbAction action;
+  const FloePolicyMachine *machine; /* with FLOE_POLICY_USB_MACHINE, else NULL */
+  const char *rule;                 /* the rule's id, "default" when none matched */
+  size_t index;                     /* of the rule in usb[]; SIZE_MAX for "default" */
+} FloePolicyUsbVerdict;
+
+/* -- The whole ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+  /* Accelerators in one form: modifiers in the order <Control><Alt><Shift><Super>, then a key name that GDK knows. */
+  const char *switch_next, *switch_previous, *switch_list;
+  gboolean kiosk;
+  const char *banner;           /* "" for none */
+  const char *const *languages; /* NULL-terminated, at least one; the first is the one to begin with */
+} FloePolicyConsole;
+
+typedef struct {
+  const char *group;
+  const FloePolicyMachine *machines; /* in the order written */
+  size_t n_machines;
+  const FloePolicyNetwork *networks; /* in the order written */
+  size_t n_networks;
+  const FloePolicyUsbRule *usb; /* in the order written, first match wins */
+  size_t n_usb;
+  FloePolicyConsole console;
+  /* Without a successful refresh of the policy for this many days, no machine starts (those running go on). */
+  unsigned lease_days;
+  const FloePolicyImage *images; /* distinct, sorted by name and channel */
+  size_t n_images;
+} FloePolicyContent;
+
+/* Parses and checks a document; SOURCE names it in errors: `office.json:12: machines[0].vcpus: 1 to 64 wanted, not 900`.
+ * INVALID (LIMIT when over FLOE_POLICY_SIZE_MAX) with the first mistake. */
+typedef struct _FloePolicyDocument FloePolicyDocument;
+FloePolicyDocument *floe_policy_parse (GBytes *text, const char *source, GError **error) FLOE_WARN_UNUSED;
+const FloePolicyContent *floe_policy_document_content (const FloePolicyDocument *document);
+FloePolicyDocument *floe_policy_document_ref (FloePolicyDocument *document);
+void floe_policy_document_unref (FloePolicyDocument *document);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloePolicyDocument, floe_policy_document_unref)
+
+/* The policy that may be enforced: VERIFIED must be target policy/GROUP.json, its document of that same GROUP (INVALID otherwise).
+ * Keeps what it needs of VERIFIED. */
+typedef struct _FloeVerified FloeVerified;
+typedef struct _FloePolicy FloePolicy;
+FloePolicy *floe_policy_new (FloeVerified *verified, GError **error) FLOE_WARN_UNUSED;
+const FloePolicyContent *floe_policy_content (const FloePolicy *policy);
+/* Version of the TUF role that signed it. */
+uint64_t floe_policy_version (const FloePolicy *policy);
+FloePolicy *floe_policy_ref (FloePolicy *policy);
+void floe_policy_unref (FloePolicy *policy);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloePolicy, floe_policy_unref)
+
+/* NULL when there is none of that id or name. */
+const FloePolicyMachine *floe_policy_find_machine (const FloePolicyContent *content, const char *id);
+const FloePolicyNetwork *floe_policy_find_network (const FloePolicyContent *content, const char *name);
+
+/* The distinct images that the policy needs (content->images). */
+const FloePolicyImage *floe_policy_images (const FloePolicyContent *content, size_t *n_images);
+
+/* The whole compiled policy as text, one fact a line, the same for the same meaning: for golden files and comparison. */
+char *floe_policy_dump (const FloePolicyContent *content);
+
+/* -- Verdicts: pure functions ---------------------------------------------------------------------------------------- */
+
+/* What happens to DEVICE. HOLDERS counts, for each of content->usb, the devices that hold that rule's verdict now (DEVICE itself not
+ * counted), or is NULL when none do. A device class other than 00 and ef counts as one more interface: drivers bind to it too.
+ * A device without interfaces, or not complete, is matched by block rules only. */
+FloePolicyUsbVerdict floe_policy_usb_verdict (const FloePolicyContent *content, const FloePolicyUsbDevice *device,
+                                              const unsigned *holders);
+
+typedef enum {
+  FLOE_POLICY_EGRESS,  /* guest to world */
+  FLOE_POLICY_INGRESS, /* world to guest */
+} FloePolicyDirection;
+
+/* A packet that begins a flow. The guest's own address and MAC are the filter's to check, not a rule's. */
+typedef struct {
+  FloePolicyDirection direction;
+  FloePolicyAddress remote; /* destination on egress, source on ingress */
+  uint8_t protocol;         /* IP protocol number: 6, 17, 1, 58 are the ones that rules can allow */
+  uint16_t port;            /* destination port of tcp and udp, host order */
+  uint8_t icmp_type;        /* of icmp and icmp6 */
+} FloePolicyPacket;
+
+typedef struct {
+  gboolean allow;
+  const char *rule; /* the rule's id; "default" when none matched, "never-routed", or "no-network" */
+} FloePolicyPacketVerdict;
+
+/* What happens to PACKET of MACHINE: what the host's packet filter is compiled from the same rules to do. Not in here, since they
+ * are state or the host's own: replies to flows allowed before, DHCP, ARP, neighbour discovery and DNS that the host itself
+ * answers, the check of the guest's source addresses, and the host's own addresses. */
+FloePolicyPacketVerdict floe_policy_packet_verdict (const FloePolicyMachine *machine, const FloePolicyPacket *packet);
