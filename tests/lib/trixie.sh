@@ -1,3 +1,4 @@
+#!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A Debian 13 tree, made once with mmdebstrap and kept under $FLOE_CACHE. Source it for trixie_tree, or run it:
 #
