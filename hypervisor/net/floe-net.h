@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "common/floe-error.h"
+#include "policy/document/floe-policy.h"
+
+/* A machine's network card on this host: a tap, its allow-list in the kernel, its addresses, its DHCP server.
+ *
+ * A card is named by its slot, 0 to FLOE_NET_SLOTS - 1, which the caller hands out and remembers; tap, MAC addresses, IPv4
+ * link and nftables names all follow from slot and pool, so that after the caller's death the card is found again by its
+ * slot alone. The rules are in the kernel before the link is up, stay there whoever dies, and change only by one
+ * transaction.
+ *
+ * Needs CAP_NET_ADMIN (and CAP_NET_RAW, CAP_NET_BIND_SERVICE, CAP_SETUID, CAP_SETGID to hand to the DHCP server).
+ * Everything here is called from the process's main thread: the DHCP server dies with the thread that started it
+ * (PR_SET_PDEATHSIG). It is watched on the default main context and started again when it ends. */
+
+#define FLOE_NET_SLOTS 16384
+
+typedef struct {
+  const char *pool;    /* IPv4 prefix that links are cut from, four addresses a slot: "10.77.0.0/16"; NULL for this one */
+  const char *dnsmasq; /* program; NULL for /usr/sbin/dnsmasq */
+  const char *dnsmasq_user; /* NULL for "dnsmasq", or "nobody" where there is none */
+  gboolean resolver;        /* offer the host's resolver to guests: DNS on the link's host address */
+} FloeNetConfig;
+
+/* What is the same for all cards of this host. One a process. */
+typedef struct _FloeNet FloeNet;
+
+/* Probes what the kernel can do (a transaction that is checked, never committed) and opens what is needed. UNSUPPORTED
+ * names every feature that is missing; INVALID a pool that cannot be used. Turns net.ipv4.ip_forward on when the first NAT
+ * card opens. */
+FloeNet *floe_net_new (const FloeNetConfig *config, GError **error) FLOE_WARN_UNUSED;
+void floe_net_free (FloeNet *net);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeNet, floe_net_free)
+
+/* Removes rules whose tap is gone (a machine that ended while nobody watched). Called once at start, after adoption. */
+gboolean floe_net_sweep (FloeNet *net, GError **error) FLOE_WARN_UNUSED;
+
+typedef struct _FloeNetCard FloeNetCard;
+
+/* Makes the card of SLOT: tap (down), rules in one transaction, address, link up, DHCP server (mode nat). On failure
+ * nothing of it is left. BUSY when the tap is there already; UNSUPPORTED for modes that this host cannot enforce. NETWORK
+ * is copied from as needed; NET must outlive the card. Mode none makes a card whose rules let nothing pass, either way; a
+ * machine of that mode needs none. */
+FloeNetCard *floe_net_card_open (FloeNet *net, unsigned slot, const FloePolicyNetwork *network,
+                                 GError **error) FLOE_WARN_UNUSED;
+/* Finds the card of a machine that kept running: the tap must exist and be up (NOT_FOUND), the rules must be in force
+ * (UNVERIFIED: end the machine then). Replaces them by NETWORK's in one transaction, and starts its DHCP server again. */
+FloeNetCard *floe_net_card_adopt (FloeNet *net, unsigned slot, const FloePolicyNetwork *network,
+                                  GError **error) FLOE_WARN_UNUSED;
+/* Puts another policy in force: one transaction, no moment between; counters of rules that stay go on counting. */
+gboolean floe_net_card_replace (FloeNetCard *card, const FloePolicyNetwork *network, GError **error) FLOE_WARN_UNUSED;
+/* After the machine's end: stops the DHCP server, removes tap (by closing what is held of it) and then the rules. */
+gboolean floe_net_card_close (FloeNetCard *card, GError **error) FLOE_WARN_UNUSED;
+/* Forgets the card and leaves tap and rules as they are: what the kernel does when we are killed. The DHCP server ends. */
+void floe_net_card_free (FloeNetCard *card);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeNetCard, floe_net_card_free)
+
+/* The tap's descriptor (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR), to be inherited by QEMU: -netdev tap,fd=N,vhost=off. -1 after
+ * this was called once, and for an adopted card: QEMU holds the only one, and the tap ends with it. */
+int floe_net_card_steal_fd (FloeNetCard *card);
+/* "floe7", the guest's "02:f1:0e:00:00:07" (to be given to virtio-net-pci) and "10.77.0.30". Owned by the card. */
+const char *floe_net_card_tap (FloeNetCard *card);
+const char *floe_net_card_mac (FloeNetCard *card);
+const char *floe_net_card_address (FloeNetCard *card);
+/* The DHCP server's pid; 0 when there is none now. */
+int floe_net_card_dhcp_pid (FloeNetCard *card);
+
+typedef struct {
+  char *rule;       /* id of the policy's rule, "default", "never-routed", or one of ours, "floe-…" (docs/network.md) */
+  gboolean allowed; /* what it does with a packet */
+  guint64 packets, bytes;
+} FloeNetCounter;
+
+typedef struct {
+  guint64 allowed_packets, dropped_packets; /* each packet counted once, both directions */
+  GPtrArray *rules;                         /* of FloeNetCounter, in the order of evaluation */
+} FloeNetStatistics;
+
+/* Counters since the card was opened, read from the kernel. */
+FloeNetStatistics *floe_net_card_statistics (FloeNetCard *card, GError **error) FLOE_WARN_UNUSED;
+void floe_net_statistics_free (FloeNetStatistics *statistics);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeNetStatistics, floe_net_statistics_free)
