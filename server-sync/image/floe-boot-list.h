@@ -8,7 +8,7 @@
 #define FLOE_BOOT_LIST_HEAD 16
 /* 64 GiB worth of chunks: no boot reads more. */
 #define FLOE_BOOT_LIST_MAX_CHUNKS 524288u
-#define FLOE_BOOT_LIST_MAX_BYTES (FLOE_BOOT_LIST_HEAD + FLOE_DIGEST_SIZE * (size_t)FLOE_BOOT_LIST_MAX_CHUNKS)
+#define FLOE_BOOT_LIST_MAX_BYTES (FLOE_BOOT_LIST_HEAD + FLOE_DIGEST_SIZE * (size_t) FLOE_BOOT_LIST_MAX_CHUNKS)
 
 typedef struct _FloeBootList FloeBootList;
 

@@ -9,7 +9,7 @@
  * KiB. */
 
 /* The largest index file. */
-#define FLOE_INDEX_MAX_BYTES (104 + 40 * (size_t)FLOE_IMAGE_MAX_CHUNKS)
+#define FLOE_INDEX_MAX_BYTES (104 + 40 * (size_t) FLOE_IMAGE_MAX_CHUNKS)
 
 /* Immutable; may be read by any number of threads. */
 typedef struct _FloeIndex FloeIndex;

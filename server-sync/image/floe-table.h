@@ -9,7 +9,7 @@
  * digest. */
 #define FLOE_TABLE_HEAD 16
 #define FLOE_TABLE_ENTRY 72
-#define FLOE_TABLE_MAX_BYTES (FLOE_TABLE_HEAD + FLOE_TABLE_ENTRY * (size_t)FLOE_IMAGE_MAX_CHUNKS)
+#define FLOE_TABLE_MAX_BYTES (FLOE_TABLE_HEAD + FLOE_TABLE_ENTRY * (size_t) FLOE_IMAGE_MAX_CHUNKS)
 
 /* Immutable; may be read by any number of threads. */
 typedef struct _FloeTable FloeTable;
