@@ -16,6 +16,8 @@ need() { command -v "$1" >/dev/null 2>&1 || die "$1 is not installed: packaging/
 
 if [ -z "${FLOE_SANDBOX:-}" ]; then
   [ "$(id -u)" = 0 ] || skip 'root is needed for namespaces'
+  # What needs the machine's own network (a tree from the archive) is made before; it is for caches only.
+  if declare -F before_sandbox >/dev/null; then before_sandbox; fi
   enter_sandbox "$0" "$@"
 fi
 sandbox_ready
