@@ -51,7 +51,7 @@ typedef enum {
 /* Allows packets that begin a flow to (egress) or from (ingress) one of the prefixes. Replies and ICMP errors follow
  * from connection tracking and are no rule's matter. */
 typedef struct {
-  const char *id; /* unique in the whole document */
+  const char *id; /* unique among all rules of the document; never "default", "never-routed", "no-network" or "floe-..." */
   FloePolicyProtocol protocol;
   const FloePolicyPrefix *prefixes; /* at least one; any order, may overlap; families mixed unless protocol is icmp or icmp6 */
   size_t n_prefixes;
@@ -237,7 +237,7 @@ const FloePolicyNetwork *floe_policy_find_network (const FloePolicyContent *cont
 /* The distinct images that the policy needs (content->images). */
 const FloePolicyImage *floe_policy_images (const FloePolicyContent *content, size_t *n_images);
 
-/* The whole compiled policy as text, one fact a line, the same for the same meaning: for golden files and comparison. */
+/* The whole compiled policy as text, one fact a line, defaults filled in: for golden files, review and comparison. */
 char *floe_policy_dump (const FloePolicyContent *content);
 
 /* -- Verdicts: pure functions ---------------------------------------------------------------------------------------- */

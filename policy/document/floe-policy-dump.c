@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "policy/document/floe-policy-private.h"
+
+static const char *const disk_names[] = { "reset", "persist" };
+static const char *const firmware_names[] = { "uefi", "bios" };
+static const char *const mode_names[] = { "none", "nat" };
+
+/* In double quotes; only quote and backslash are escaped, for nothing else that needs it passes the parser. */
+static char *
+quoted (const char *text)
+{
+  char high[129];
+  g_autofree char *escaped = NULL;
+
+  for (unsigned i = 0; i < 128; i++)
+    high[i] = (char) (0x80 + i);
+  high[128] = '\0';
+  escaped = g_strescape (text, high);
+  return g_strdup_printf ("\"%s\"", escaped);
+}
+
+void
+floe_policy_rule_text (const FloePolicyNetRule *rule, GString *text)
+{
+  g_string_append (text, floe_policy_protocol_name (rule->protocol));
+  for (size_t i = 0; i < rule->n_prefixes; i++) {
+    g_autofree char *prefix = floe_policy_prefix_text (&rule->prefixes[i]);
+
+    g_string_append_printf (text, "%s%s", i == 0 ? " " : ",", prefix);
+  }
+  for (size_t i = 0; i < rule->n_ports; i++) {
+    g_string_append_printf (text, "%s%u", i == 0 ? " " : ",", rule->ports[i].first);
+    if (rule->ports[i].last != rule->ports[i].first)
+      g_string_append_printf (text, "-%u", rule->ports[i].last);
+  }
+}
+
+static void
+append_part (GString *text, int part, char after)
+{
+  if (part == FLOE_POLICY_USB_ANY)
+    g_string_append_c (text, '*');
+  else
+    g_string_append_printf (text, "%02x", (unsigned) part);
+  if (after != '\0')
+    g_string_append_c (text, after);
+}
+
+static void
+append_patterns (GString *text, const char *key, const FloePolicyUsbPattern *patterns, size_t n)
+{
+  for (size_t i = 0; i < n; i++) {
+    g_string_append_printf (text, i == 0 ? " %s=" : ",", key);
+    append_part (text, patterns[i].class_code, ':');
+    append_part (text, patterns[i].subclass, ':');
+    append_part (text, patterns[i].protocol, '\0');
+  }
+}
+
+void
+floe_policy_usb_rule_text (const FloePolicyUsbRule *rule, GString *text)
+{
+  if (rule->vendor != FLOE_POLICY_USB_ANY)
+    g_string_append_printf (text, " vendor=%04x", (unsigned) rule->vendor);
+  if (rule->product != FLOE_POLICY_USB_ANY)
+    g_string_append_printf (text, " product=%04x", (unsigned) rule->product);
+  if (rule->serial != NULL) {
+    g_autofree char *serial = quoted (rule->serial);
+
+    g_string_append_printf (text, " serial=%s", serial);
+  }
+  if (rule->port != NULL)
+    g_string_append_printf (text, " port=%s", rule->port);
+  append_patterns (text, "any", rule->interface_any, rule->n_interface_any);
+  append_patterns (text, "all", rule->interfaces_all, rule->n_interfaces_all);
+  if (rule->count > 0)
+    g_string_append_printf (text, " count=%u", rule->count);
+  g_string_append_printf (text, " -> %s", floe_policy_usb_action_name (rule->action));
+  if (rule->machine != NULL)
+    g_string_append_printf (text, " %s", rule->machine->id);
+}
+
+static void
+dump_machine (const FloePolicyMachine *machine, GString *text)
+{
+  g_autofree char *title = quoted (machine->title);
+  const char *id = machine->id;
+
+  g_string_append_printf (text, "machine %s title=%s\n", id, title);
+  g_string_append_printf (text, "machine %s colour=%s\n", id, machine->colour);
+  g_string_append_printf (text, "machine %s image=%s/%s\n", id, machine->image_name, machine->image_channel);
+  g_string_append_printf (text, "machine %s vcpus=%u\n", id, machine->vcpus);
+  g_string_append_printf (text, "machine %s memory-mib=%u\n", id, machine->memory_mib);
+  g_string_append_printf (text, "machine %s disk=%s\n", id, disk_names[machine->disk]);
+  g_string_append_printf (text, "machine %s firmware=%s\n", id, firmware_names[machine->firmware]);
+  g_string_append_printf (text, "machine %s network=%s\n", id, machine->network != NULL ? machine->network->name : "");
+  g_string_append_printf (text, "machine %s clipboard=%s\n", id, floe_policy_share_name (machine->clipboard));
+  g_string_append_printf (text, "machine %s file-transfer=%s\n", id, floe_policy_share_name (machine->file_transfer));
+  g_string_append_printf (text, "machine %s audio=%s\n", id, machine->audio ? "yes" : "no");
+  g_string_append_printf (text, "machine %s screens=%u\n", id, machine->screens);
+  g_string_append_printf (text, "machine %s emulation=%s\n", id, machine->emulation ? "allow" : "refuse");
+  g_string_append_printf (text, "machine %s autostart=%s\n", id, machine->autostart ? "yes" : "no");
+}
+
+static void
+dump_rules (const char *network, const char *direction, const FloePolicyNetRule *rules, size_t n, GString *text)
+{
+  for (size_t i = 0; i < n; i++) {
+    g_string_append_printf (text, "network %s %s %s ", network, direction, rules[i].id);
+    floe_policy_rule_text (&rules[i], text);
+    g_string_append (text, " -> allow\n");
+  }
+  g_string_append_printf (text, "network %s %s default -> drop\n", network, direction);
+}
+
+static void
+dump_console (const FloePolicyConsole *console, GString *text)
+{
+  g_autofree char *banner = quoted (console->banner);
+  g_autofree char *languages = g_strjoinv (",", (char **) console->languages);
+
+  g_string_append_printf (text, "console switch-next=%s\n", console->switch_next);
+  g_string_append_printf (text, "console switch-previous=%s\n", console->switch_previous);
+  g_string_append_printf (text, "console switch-list=%s\n", console->switch_list);
+  g_string_append_printf (text, "console kiosk=%s\n", console->kiosk ? "yes" : "no");
+  g_string_append_printf (text, "console banner=%s\n", banner);
+  g_string_append_printf (text, "console languages=%s\n", languages);
+}
+
+char *
+floe_policy_dump (const FloePolicyContent *content)
+{
+  g_autoptr (GString) text = g_string_new ("floe policy 1\n");
+
+  g_string_append_printf (text, "group %s\n", content->group);
+  g_string_append_printf (text, "lease-days %u\n", content->lease_days);
+  for (size_t i = 0; i < content->n_machines; i++)
+    dump_machine (&content->machines[i], text);
+  for (size_t i = 0; i < content->n_networks; i++) {
+    const FloePolicyNetwork *network = &content->networks[i];
+
+    g_string_append_printf (text, "network %s mode=%s\n", network->name, mode_names[network->mode]);
+    if (network->mode == FLOE_POLICY_NETWORK_NONE)
+      continue;
+    dump_rules (network->name, "egress", network->egress, network->n_egress, text);
+    dump_rules (network->name, "ingress", network->ingress, network->n_ingress, text);
+  }
+  for (size_t i = 0; i < content->n_usb; i++) {
+    g_string_append_printf (text, "usb %s", content->usb[i].id);
+    floe_policy_usb_rule_text (&content->usb[i], text);
+    g_string_append_c (text, '\n');
+  }
+  g_string_append (text, "usb default -> block\n");
+  dump_console (&content->console, text);
+  for (size_t i = 0; i < content->n_images; i++)
+    g_string_append_printf (text, "image %s/%s\n", content->images[i].name, content->images[i].channel);
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "common/floe-json.h"
+#include "policy/document/floe-policy.h"
+
+/* Between the files of this directory. The parser goes over the document once; whatever it allocates for the content goes into
+ * MEMORY, which the finished document keeps, so that half a document is freed like a whole one. */
+
+typedef struct {
+  GPtrArray *memory;    /* blocks freed with the document */
+  GHashTable *rule_ids; /* of every rule so far, borrowed from the content */
+  FloePolicyContent *content;
+} FloePolicyParser;
+
+/* A zeroed array of N elements of SIZE bytes that lives as long as the document; NULL for N 0. */
+void *floe_policy_parser_array (FloePolicyParser *parser, size_t n, size_t size);
+const char *floe_policy_parser_keep (FloePolicyParser *parser, const char *string);
+
+/* A name of at most MAX bytes, [A-Za-z0-9][A-Za-z0-9._-]*; "" after a mistake. */
+const char *floe_policy_parse_name (FloePolicyParser *parser, FloeJson *value, size_t max);
+/* The id of a rule: a name that no other rule of the document has, nor a verdict without a rule ("default", ..., and "floe-..." for those that
+ * enforcers add). */
+const char *floe_policy_parse_rule_id (FloePolicyParser *parser, FloeJson *value);
+
+/* Text to be shown on the screen: without characters that cannot be seen; "" after a mistake. */
+const char *floe_policy_parse_shown (FloePolicyParser *parser, FloeJson *value, size_t max);
+
+/* A key that is planned and that nothing enforces yet. Accepting it silently would promise what does not happen. */
+typedef struct {
+  const char *key, *why;
+} FloePolicyNotYet;
+/* Refuses each of KEYS (ended by NULL) that OBJECT has. */
+void floe_policy_refuse_not_yet (FloeJson *object, const FloePolicyNotYet *keys);
+
+/* Fill in content->networks, ->usb (after machines) and ->console from their JSON values. */
+void floe_policy_parse_networks (FloePolicyParser *parser, FloeJson *value);
+void floe_policy_parse_usb (FloePolicyParser *parser, FloeJson *value);
+void floe_policy_parse_console (FloePolicyParser *parser, FloeJson *value);
+
+/* "ADDRESS" without anything after it. */
+gboolean floe_policy_address_parse (const char *text, FloePolicyAddress *address);
+/* "ADDRESS/LENGTH"; the reason why not, or NULL. */
+const char *floe_policy_prefix_parse (const char *text, FloePolicyPrefix *prefix);
+/* The usual text of either; free with g_free. */
+char *floe_policy_address_text (const FloePolicyAddress *address);
+char *floe_policy_prefix_text (const FloePolicyPrefix *prefix);
+gboolean floe_policy_prefix_contains (const FloePolicyPrefix *prefix, const FloePolicyAddress *address);
+
+/* "CC:SS:PP" of lower or upper case hexadecimal digits, each pair also "*". */
+gboolean floe_policy_pattern_parse (const char *text, FloePolicyUsbPattern *pattern);
+/* Four hexadecimal digits. */
+gboolean floe_policy_usb_id_parse (const char *text, int32_t *id);
+gboolean floe_policy_usb_port_valid (const char *text);
+/* Why RULE does not match DEVICE ("its vendor", ...), or NULL when it does. */
+const char *floe_policy_usb_mismatch (const FloePolicyUsbRule *rule, const FloePolicyUsbDevice *device, unsigned holders);
+
+/* The accelerator in its one form (see FloePolicyConsole), or NULL with the reason in WHY. */
+char *floe_policy_accelerator_parse (const char *text, const char **why);
+/* Its key names, NULL-terminated, without the letters, digits and F1 to F12. */
+const char *const *floe_policy_accelerator_keys (void);
+
+const char *floe_policy_protocol_name (FloePolicyProtocol protocol);
+/* Adds "tcp 198.51.100.10/32 80,8000-8010" and the like to TEXT: what a rule allows, its id aside. */
+void floe_policy_rule_text (const FloePolicyNetRule *rule, GString *text);
+/* Adds a USB rule's conditions to TEXT: "vendor=04a9 product=220d". */
+void floe_policy_usb_rule_text (const FloePolicyUsbRule *rule, GString *text);
+
+/* floe-policy.schema.json, NUL-terminated. */
+extern const char floe_policy_schema[];
