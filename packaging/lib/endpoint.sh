@@ -159,15 +159,25 @@ usb=observe
 TXT
 }
 
+# supervise PIDFILE LOG COMMAND...: what a unit with Restart=always does: the command is started again when it ends; its pid is in PIDFILE.
+supervise() {
+  local pidfile=$1 log=$2; shift 2
+  (
+    while :; do
+      "$@" >>"$log" 2>&1 </dev/null &
+      echo $! >"$pidfile"
+      wait $! || echo "supervise: ended with status $?" >>"$log"
+      sleep 0.3
+    done
+  ) &
+}
 hypervisord_start() {
-  floe-hypervisord --config $CONFIG --plugin "$BUILD/lib/nbdkit-floe-plugin.so" >>"$LOGS/hypervisord.log" 2>&1 &
-  HYPERVISORD_PID=$!
+  supervise /run/hypervisord.pid "$LOGS/hypervisord.log" floe-hypervisord --config $CONFIG --plugin "$BUILD/lib/nbdkit-floe-plugin.so"
   wait_for 30 floe-hypervisord gdbus wait --system --timeout 1 org.floe.Hypervisor1
 }
-agent_start() {
-  as_user $AGENT_UID floe-agent --config $CONFIG >>"$LOGS/agent.log" 2>&1 &
-  AGENT_PID=$!
-}
+agent_start() { supervise /run/agent.pid "$LOGS/agent.log" as_user $AGENT_UID floe-agent --config $CONFIG; }
+hypervisord_pid() { cat /run/hypervisord.pid; }
+agent_pid() { cat /run/agent.pid; }
 
 display_start() {
   SCREEN=${SCREEN:-1280x800}
