@@ -107,7 +107,8 @@ server_data() {
 publish_policy() { floe-policy publish-policy --repo "$DATA/repo" --keys "$KEYS" --passphrase-file "$PASSPHRASE" "$1"; }
 
 server_start() {
-  outside floe-server --data "$DATA" --listen 192.0.2.1:8443 >>"$LOGS/server.log" 2>&1 &
+  # No function and no subshell in between: the pid must be the server's.
+  ip netns exec outside floe-server --data "$DATA" --listen 192.0.2.1:8443 >>"$LOGS/server.log" 2>&1 &
   SERVER_PID=$!
   wait_for 30 'floe-server to listen' outside bash -c 'exec 3<>/dev/tcp/192.0.2.1/8443'
 }

@@ -103,12 +103,11 @@ vm start internet
 
 # -- hypervisord is killed while both run ---------------------------------------------------------------------------------------------------
 tables() { nft list tables | sort; }
-before=$(tables)
 wait_for 60 'the second machine to start' eval '[ "$(pgrep -cf qemu-system-x86_64)" -ge 2 ]'
 before=$(tables)
 qemus=$(pgrep -f qemu-system-x86_64 | sort)
 killed=$(hypervisord_pid)
-(while [ -e "$LOGS" ] && [ ! -e "$WORK/watched" ]; do tables; sleep 0.05; done | awk -v n="$(echo "$before" | wc -l)" '{ seen[$0]++ } END { for (t in seen) print seen[t], t }' >"$LOGS/tables.txt") &
+(while [ -e "$LOGS" ] && [ ! -e "$WORK/watched" ]; do tables; sleep 0.05; done | awk '{ seen[$0]++ } END { for (t in seen) print seen[t], t }' >"$LOGS/tables.txt") &
 kill -KILL "$killed"
 gone() { [ "$(hypervisord_pid)" != "$killed" ] && gdbus wait --system --timeout 1 org.floe.Hypervisor1; }
 wait_for 30 'hypervisord to be back' gone

@@ -1,16 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # exclusive
-# packaging/quickstart as a new user runs it: twice to the end is once here (the main job's test is the other), then once more with Ctrl-C in
-# the middle. Neither may leave a process, link, table, mount or namespace behind.
+# packaging/quickstart as a new user runs it: once to the end, then again with Ctrl-C in the middle. Neither may leave a process, link, table,
+# mount or namespace behind.
 set -euo pipefail
 SOURCE=$(cd "$(dirname "$0")/../.." && pwd)
 NAME=quickstart-test
 . "$SOURCE/packaging/lib/base.sh"
 unset DISPLAY XAUTHORITY
-export FLOE_SANDBOX=
-unset FLOE_SANDBOX
-
 # What this host has that quickstart could leave behind, the test's own process tree left out by looking for our programs only.
 host_state() {
   ip -br link | awk '{ print "link", $1 }'
@@ -43,7 +40,8 @@ different 1-machines-streaming.png 2-desktop-one.png || die 'pictures 1 and 2 ar
 different 2-desktop-one.png 3-desktop-two-after-hotkey.png || die 'the hotkey changed nothing on the screen'
 check_leftovers quickstart
 
-"$SOURCE/packaging/quickstart" >"$SOURCE/build/quickstart-interrupted.log" 2>&1 &
+# A shell's background jobs ignore SIGINT; a person's terminal does not.
+env --default-signal=INT "$SOURCE/packaging/quickstart" >"$SOURCE/build/quickstart-interrupted.log" 2>&1 &
 pid=$!
 streaming() { grep -q 'fetched of an image' "$SOURCE/build/quickstart-interrupted.log"; }
 wait_for 300 'quickstart to stream' streaming
