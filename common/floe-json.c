@@ -214,7 +214,6 @@ line_of_path (FloeJsonDocument *document, const char *path)
 
   walk_blank (&walk);
   while (*path != '\0') {
-    unsigned container = walk.line;
     gboolean found;
 
     if (on_key)
@@ -234,7 +233,7 @@ line_of_path (FloeJsonDocument *document, const char *path)
       on_key = TRUE;
     }
     if (!found)
-      return container;
+      break;
   }
   return walk.line;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/floe-error.h"
+#include "hypervisor/net/floe-identity.h"
 #include "policy/document/floe-policy.h"
 
 /* A machine's network card on this host: a tap, its allow-list in the kernel, its addresses, its DHCP server.
@@ -14,8 +15,6 @@
  * Needs CAP_NET_ADMIN (and CAP_NET_RAW, CAP_NET_BIND_SERVICE, CAP_SETUID, CAP_SETGID to hand to the DHCP server).
  * Everything here is called from the process's main thread: the DHCP server dies with the thread that started it
  * (PR_SET_PDEATHSIG). It is watched on the default main context and started again when it ends. */
-
-#define FLOE_NET_SLOTS 16384
 
 typedef struct {
   const char *pool;    /* IPv4 prefix that links are cut from, four addresses a slot: "10.77.0.0/16"; NULL for this one */

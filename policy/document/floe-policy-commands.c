@@ -7,7 +7,6 @@
 
 #include <netinet/in.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { COMMAND_LINT, COMMAND_COMPILE, COMMAND_EXPLAIN, COMMAND_SCHEMA };
 
@@ -18,13 +17,6 @@ usage (GError **error, const char *message, const char *what)
 {
   g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s, not '%s'", message, what);
   return FALSE;
-}
-
-/* Past g_print(), which would turn what the locale lacks into question marks, and hide a full disk. */
-static gboolean
-print (const char *text, GError **error)
-{
-  return floe_write_all (STDOUT_FILENO, text, strlen (text), error);
 }
 
 static FloePolicyDocument *
@@ -83,7 +75,8 @@ run_compile (int argc, char **argv, GError **error)
   if (document == NULL)
     return FALSE;
   text = floe_policy_dump (floe_policy_document_content (document));
-  return print (text, error);
+  g_print ("%s", text);
+  return TRUE;
 }
 
 static gboolean
@@ -91,7 +84,8 @@ run_schema (int argc, char **argv, GError **error)
 {
   if (!floe_cli_parse (&floe_document_commands[COMMAND_SCHEMA], no_options, 0, &argc, &argv, error))
     return FALSE;
-  return print (floe_policy_schema, error);
+  g_print ("%s", floe_policy_schema);
+  return TRUE;
 }
 
 /* -- explain packet ----------------------------------------------------------------------------------------------------- */
@@ -163,7 +157,8 @@ explain_packet (const FloePolicyContent *content, char **words, int n, GError **
   if (!parse_protocol (words[2], &packet, error) || !parse_endpoint (words[3], &packet, error))
     return FALSE;
   text = floe_policy_explain_packet (machine, &packet);
-  return print (text, error);
+  g_print ("%s", text);
+  return TRUE;
 }
 
 /* -- explain usb -------------------------------------------------------------------------------------------------------- */
@@ -259,7 +254,8 @@ explain_usb (const FloePolicyContent *content, const UsbOptions *options, char *
   if (!parse_holding (content, options->holding, holders, error))
     return FALSE;
   text = floe_policy_explain_usb (content, &device, holders);
-  return print (text, error);
+  g_print ("%s", text);
+  return TRUE;
 }
 
 /* -- explain ------------------------------------------------------------------------------------------------------------ */
@@ -275,7 +271,8 @@ explain_machine (const FloePolicyContent *content, char **words, int n, GError *
   if (machine == NULL)
     return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "the policy has no machine '%s'", words[0]);
   text = floe_policy_explain_machine (content, machine);
-  return print (text, error);
+  g_print ("%s", text);
+  return TRUE;
 }
 
 static gboolean

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/floe-cli.h"
+#include "common/floe-fd.h"
+#include "common/floe-log.h"
+#include "hypervisor/net/floe-net.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A card from a shell: `net-card open SLOT POLICY NETWORK [COMMAND…]` makes it and runs COMMAND with the tap as descriptor
+ * 3, which then holds the card as QEMU does; `adopt` finds it again. Reads lines: `replace NETWORK`, `statistics`, `dhcp`,
+ * `close`; answers each with lines of which the last is `done` or `error …`. */
+
+typedef struct {
+  FloeNetCard *card;
+  const FloePolicyContent *content;
+  GMainLoop *loop;
+} Tool;
+
+static gboolean
+network_of (Tool *tool, const char *name, const FloePolicyNetwork **network, GError **error)
+{
+  *network = floe_policy_find_network (tool->content, name);
+  return *network != NULL || floe_error_set (error, FLOE_ERROR_NOT_FOUND, "no network '%s'", name);
+}
+
+static gboolean
+print_statistics (Tool *tool, GError **error)
+{
+  g_autoptr (FloeNetStatistics) statistics = floe_net_card_statistics (tool->card, error);
+
+  if (statistics == NULL)
+    return FALSE;
+  for (guint i = 0; i < statistics->rules->len; i++) {
+    const FloeNetCounter *counter = g_ptr_array_index (statistics->rules, i);
+
+    printf ("%s %s %" G_GUINT64_FORMAT "\n", counter->allowed ? "allow" : "drop", counter->rule, counter->packets);
+  }
+  printf ("allowed %" G_GUINT64_FORMAT "\ndropped %" G_GUINT64_FORMAT "\n", statistics->allowed_packets,
+          statistics->dropped_packets);
+  return TRUE;
+}
+
+static gboolean
+obey (Tool *tool, char **words, GError **error)
+{
+  const FloePolicyNetwork *network;
+
+  if (g_str_equal (words[0], "replace") && words[1] != NULL)
+    return network_of (tool, words[1], &network, error) && floe_net_card_replace (tool->card, network, error);
+  if (g_str_equal (words[0], "statistics"))
+    return print_statistics (tool, error);
+  if (g_str_equal (words[0], "dhcp")) {
+    printf ("dhcp %d\n", floe_net_card_dhcp_pid (tool->card));
+    return TRUE;
+  }
+  if (g_str_equal (words[0], "close")) {
+    g_main_loop_quit (tool->loop);
+    return floe_net_card_close (tool->card, error);
+  }
+  return floe_error_set (error, FLOE_ERROR_INVALID, "what is '%s'?", words[0]);
+}
+
+static gboolean
+line_came (GIOChannel *channel, GIOCondition condition, gpointer data)
+{
+  Tool *tool = data;
+  g_autofree char *line = NULL;
+  g_autoptr (GError) error = NULL;
+  g_auto (GStrv) words = NULL;
+
+  (void)condition;
+  if (g_io_channel_read_line (channel, &line, NULL, NULL, NULL) != G_IO_STATUS_NORMAL) {
+    g_main_loop_quit (tool->loop);
+    return G_SOURCE_REMOVE;
+  }
+  words = g_strsplit (g_strstrip (line), " ", 0);
+  if (words[0] == NULL || obey (tool, words, &error))
+    printf ("done\n");
+  else
+    printf ("error %s\n", error->message);
+  fflush (stdout);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+hand_over (Tool *tool, char **command, GError **error)
+{
+  floe_autofd fd = floe_net_card_steal_fd (tool->card);
+  const int target = 3;
+  g_autoptr (GError) failure = NULL;
+
+  if (command[0] == NULL) {
+    floe_fd_steal (&fd); /* held until we end */
+    return TRUE;
+  }
+  return g_spawn_async_with_pipes_and_fds (NULL, (const char *const *)command, NULL,
+                                           G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, -1, -1, -1, &fd,
+                                           &target, 1, NULL, NULL, NULL, NULL, &failure)
+         || floe_error_set (error, FLOE_ERROR_FAILED, "%s", failure->message);
+}
+
+static gboolean
+run (int argc, char **argv, GError **error)
+{
+  const FloeNetConfig config = { 0 };
+  g_autoptr (FloeNet) net = floe_net_new (&config, error);
+  g_autoptr (FloeNetCard) card = NULL;
+  g_autoptr (GBytes) text = NULL;
+  g_autoptr (FloePolicyDocument) document = NULL;
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  g_autoptr (GIOChannel) channel = g_io_channel_unix_new (STDIN_FILENO);
+  const FloePolicyNetwork *network;
+  Tool tool = { .loop = loop };
+  gboolean adopt = g_str_equal (argv[0], "adopt");
+
+  if (net == NULL)
+    return FALSE;
+  if (argc < 4)
+    return floe_error_set (error, FLOE_ERROR_INVALID, "SLOT POLICY NETWORK wanted");
+  text = floe_file_read (argv[2], FLOE_POLICY_SIZE_MAX, error);
+  document = text == NULL ? NULL : floe_policy_parse (text, argv[2], error);
+  if (document == NULL)
+    return FALSE;
+  tool.content = floe_policy_document_content (document);
+  if (!network_of (&tool, argv[3], &network, error))
+    return FALSE;
+  tool.card = card = (adopt ? floe_net_card_adopt : floe_net_card_open) (net, (unsigned)atoi (argv[1]), network, error);
+  if (card == NULL || (!adopt && !hand_over (&tool, argv + 4, error)))
+    return FALSE;
+  printf ("ready %s %s %s\n", floe_net_card_tap (card), floe_net_card_mac (card), floe_net_card_address (card));
+  fflush (stdout);
+  g_io_add_watch (channel, G_IO_IN | G_IO_HUP, line_came, &tool);
+  g_main_loop_run (loop);
+  return TRUE;
+}
+
+static gboolean
+sweep (int argc, char **argv, GError **error)
+{
+  const FloeNetConfig config = { 0 };
+  g_autoptr (FloeNet) net = floe_net_new (&config, error);
+
+  (void)argc;
+  (void)argv;
+  return net != NULL && floe_net_sweep (net, error);
+}
+
+int
+main (int argc, char **argv)
+{
+  static const FloeCommand commands[] = { { "open", "SLOT POLICY NETWORK [COMMAND…]", "make a card", run },
+                                          { "adopt", "SLOT POLICY NETWORK", "find it again", run },
+                                          { "sweep", "", "remove rules of taps that are gone", sweep },
+                                          { NULL, NULL, NULL, NULL } };
+
+  floe_log_init ("net-card");
+  return floe_cli_run ("net-card", "drives a network card of a machine, for tests", commands, argc, argv);
+}
