@@ -214,6 +214,7 @@ line_of_path (FloeJsonDocument *document, const char *path)
 
   walk_blank (&walk);
   while (*path != '\0') {
+    unsigned container = walk.line;
     gboolean found;
 
     if (on_key)
@@ -233,7 +234,7 @@ line_of_path (FloeJsonDocument *document, const char *path)
       on_key = TRUE;
     }
     if (!found)
-      break;
+      return container;
   }
   return walk.line;
 }

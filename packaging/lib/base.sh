@@ -94,11 +94,24 @@ enter_sandbox() {
   exit $status
 }
 
-# sandbox_ready: first call inside. /run is a fresh tmpfs, lo is up, the working directory is $WORK.
+# sandbox_ready: first call inside. /run and /tmp are fresh tmpfs, lo is up, the working directory is $WORK.
 sandbox_ready() {
+  local kept
   hostname floe-sandbox
   mount -t tmpfs -o mode=755 tmpfs /run
   mkdir -p /run/lock /run/netns
+  # X servers and their locks want /tmp; what is already in use below it (a checkout, a display's socket) stays visible.
+  mkdir -m 1777 /run/tmp
+  mount -t tmpfs -o mode=1777 tmpfs /run/tmp
+  for kept in "$SOURCE" "${BUILD:-}" "$FLOE_CACHE" ${DISPLAY:+/tmp/.X11-unix}; do
+    case $kept in
+      /tmp/*)
+        [ -d "$kept" ] || continue
+        mkdir -p "/run/tmp${kept#/tmp}"
+        mount --bind "$kept" "/run/tmp${kept#/tmp}" ;;
+    esac
+  done
+  mount --rbind /run/tmp /tmp
   ip link set lo up
   cd "$WORK"
 }

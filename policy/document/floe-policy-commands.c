@@ -7,6 +7,7 @@
 
 #include <netinet/in.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { COMMAND_LINT, COMMAND_COMPILE, COMMAND_EXPLAIN, COMMAND_SCHEMA };
 
@@ -17,6 +18,13 @@ usage (GError **error, const char *message, const char *what)
 {
   g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s, not '%s'", message, what);
   return FALSE;
+}
+
+/* Past g_print(), which would turn what the locale lacks into question marks, and hide a full disk. */
+static gboolean
+print (const char *text, GError **error)
+{
+  return floe_write_all (STDOUT_FILENO, text, strlen (text), error);
 }
 
 static FloePolicyDocument *
@@ -75,8 +83,7 @@ run_compile (int argc, char **argv, GError **error)
   if (document == NULL)
     return FALSE;
   text = floe_policy_dump (floe_policy_document_content (document));
-  g_print ("%s", text);
-  return TRUE;
+  return print (text, error);
 }
 
 static gboolean
@@ -84,8 +91,7 @@ run_schema (int argc, char **argv, GError **error)
 {
   if (!floe_cli_parse (&floe_document_commands[COMMAND_SCHEMA], no_options, 0, &argc, &argv, error))
     return FALSE;
-  g_print ("%s", floe_policy_schema);
-  return TRUE;
+  return print (floe_policy_schema, error);
 }
 
 /* -- explain packet ----------------------------------------------------------------------------------------------------- */
@@ -157,8 +163,7 @@ explain_packet (const FloePolicyContent *content, char **words, int n, GError **
   if (!parse_protocol (words[2], &packet, error) || !parse_endpoint (words[3], &packet, error))
     return FALSE;
   text = floe_policy_explain_packet (machine, &packet);
-  g_print ("%s", text);
-  return TRUE;
+  return print (text, error);
 }
 
 /* -- explain usb -------------------------------------------------------------------------------------------------------- */
@@ -254,8 +259,7 @@ explain_usb (const FloePolicyContent *content, const UsbOptions *options, char *
   if (!parse_holding (content, options->holding, holders, error))
     return FALSE;
   text = floe_policy_explain_usb (content, &device, holders);
-  g_print ("%s", text);
-  return TRUE;
+  return print (text, error);
 }
 
 /* -- explain ------------------------------------------------------------------------------------------------------------ */
@@ -271,8 +275,7 @@ explain_machine (const FloePolicyContent *content, char **words, int n, GError *
   if (machine == NULL)
     return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "the policy has no machine '%s'", words[0]);
   text = floe_policy_explain_machine (content, machine);
-  g_print ("%s", text);
-  return TRUE;
+  return print (text, error);
 }
 
 static gboolean

@@ -217,8 +217,8 @@ parse_usb_rule (FloePolicyParser *parser, FloeJson *object, FloePolicyUsbRule *r
   parse_usb_verdict (parser, floe_json_member (object, "verdict"), rule);
   if (count != NULL && rule->action == FLOE_POLICY_USB_BLOCK)
     floe_json_refuse (count, "a blocked device holds nothing: count is for rules that open");
-  check_usb_rule (object, rule);
   floe_policy_refuse_not_yet (object, rule_not_yet);
+  check_usb_rule (object, rule);
 }
 
 void

@@ -38,7 +38,8 @@ struct _FloeKey {
   gatomicrefcount references;
   char *id, *scheme;
   Kind kind;
-  EVP_PKEY *public; /* NULL: unusable */
+  EVP_PKEY *public;    /* NULL: unusable */
+  const char *problem; /* why it is; static */
 };
 
 /* Decodes hexadecimal TEXT of either case into at most ROOM bytes; FALSE for anything else. */
@@ -119,6 +120,21 @@ take_memory_failure (void)
   return exhausted;
 }
 
+/* Reads the value of a key whose id is right. FALSE only when memory ran out. */
+static gboolean
+read_value (FloeKey *key, const char *public)
+{
+  if (key->kind == KIND_UNKNOWN) {
+    key->problem = "its type or scheme is not one that Floe knows";
+    return TRUE;
+  }
+  ERR_clear_error ();
+  key->public = key->kind == KIND_ED25519 ? read_ed25519 (public) : read_pem (public, key->kind);
+  if (key->public == NULL)
+    key->problem = "its value is no key of its type, or one too short";
+  return !take_memory_failure () || key->public != NULL;
+}
+
 FloeKey *
 floe_key_parse (const char *keyid, const json_t *json, GError **error)
 {
@@ -126,22 +142,23 @@ floe_key_parse (const char *keyid, const json_t *json, GError **error)
   const char *scheme = json_string_value (json_object_get (json, "scheme"));
   const char *public = json_string_value (json_object_get (json_object_get (json, "keyval"), "public"));
   g_autoptr (FloeKey) key = NULL;
+  g_autofree char *id = NULL;
 
   if (type == NULL || scheme == NULL || public == NULL) {
     floe_error_set (error, FLOE_ERROR_INVALID, "key %s: keytype, scheme and keyval.public must be there, as strings", keyid);
     return NULL;
   }
+  id = floe_key_make_id (json, error);
+  if (id == NULL)
+    return NULL;
   key = g_new0 (FloeKey, 1);
   g_atomic_ref_count_init (&key->references);
   key->id = g_strdup (keyid);
   key->scheme = g_strdup (scheme);
   key->kind = find_kind (type, scheme);
-  ERR_clear_error ();
-  if (key->kind == KIND_ED25519)
-    key->public = read_ed25519 (public);
-  else if (key->kind != KIND_UNKNOWN)
-    key->public = read_pem (public, key->kind);
-  if (take_memory_failure () && key->public == NULL) {
+  if (strcmp (id, keyid) != 0) {
+    key->problem = "its id is not the digest of the key";
+  } else if (!read_value (key, public)) {
     floe_error_set (error, FLOE_ERROR_NO_SPACE, "key %s: no memory to read it", keyid);
     return NULL;
   }
@@ -182,6 +199,12 @@ gboolean
 floe_key_is_usable (const FloeKey *key)
 {
   return key->public != NULL;
+}
+
+const char *
+floe_key_problem (const FloeKey *key)
+{
+  return key->problem;
 }
 
 gboolean

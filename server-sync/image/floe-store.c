@@ -374,7 +374,7 @@ sync_all (FloeStore *store, GError **error)
 gboolean
 floe_store_batch_commit (FloeStoreBatch *batch, GError **error)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&batch->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&batch->lock);
 
   if (batch->waiting->len == 0)
     return TRUE;

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "policy/document/floe-policy-explain.h"
+#include "policy/document/floe-policy-private.h"
+
+#include <string.h>
+
+/* Input: a policy document, and after the first NUL byte a USB device and a packet to judge under it. What must hold, whatever they are:
+ * see the assertions. */
+
+int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
+
+typedef struct {
+  const uint8_t *at;
+  size_t left;
+} Bytes;
+
+/* The next SIZE bytes into TO; zeroes when they have run out. */
+static void
+take (Bytes *bytes, void *to, size_t size)
+{
+  size_t n = MIN (size, bytes->left);
+
+  memset (to, 0, size);
+  if (n > 0)
+    memcpy (to, bytes->at, n);
+  bytes->at += n;
+  bytes->left -= n;
+}
+
+static void
+judge_packet (const FloePolicyContent *content, Bytes *bytes)
+{
+  FloePolicyPacket packet = { 0 };
+  uint8_t family;
+
+  take (bytes, &family, 1);
+  packet.direction = family & 2 ? FLOE_POLICY_INGRESS : FLOE_POLICY_EGRESS;
+  packet.remote.family = family & 1 ? 4 : 6;
+  take (bytes, packet.remote.bytes, packet.remote.family == 4 ? 4 : 16);
+  take (bytes, &packet.protocol, sizeof packet.protocol);
+  take (bytes, &packet.port, sizeof packet.port);
+  take (bytes, &packet.icmp_type, sizeof packet.icmp_type);
+  for (size_t i = 0; i < content->n_machines; i++) {
+    FloePolicyPacketVerdict verdict = floe_policy_packet_verdict (&content->machines[i], &packet);
+    g_autofree char *text = floe_policy_explain_packet (&content->machines[i], &packet);
+
+    g_assert_true (g_str_has_prefix (text, verdict.allow ? "allow: " : "drop: "));
+    g_assert_true (!verdict.allow || content->machines[i].network != NULL);
+    for (size_t j = 0; verdict.allow && j < floe_policy_n_never_routed; j++)
+      g_assert_false (floe_policy_prefix_contains (&floe_policy_never_routed[j], &packet.remote));
+  }
+}
+
+static void
+judge_device (const FloePolicyContent *content, Bytes *bytes)
+{
+  FloePolicyUsbDevice device = { .port = "1-2.4" };
+  FloePolicyUsbInterface interfaces[32];
+  char serial[8];
+  uint8_t flags;
+  g_autofree char *text = NULL;
+
+  take (bytes, &device.vendor, sizeof device.vendor);
+  take (bytes, &device.product, sizeof device.product);
+  take (bytes, &flags, 1);
+  take (bytes, serial, sizeof serial);
+  take (bytes, &device.device_class, sizeof device.device_class);
+  device.n_interfaces = MIN (bytes->left / 3, G_N_ELEMENTS (interfaces));
+  take (bytes, interfaces, device.n_interfaces * sizeof *interfaces);
+  device.interfaces = interfaces;
+  device.complete = (flags & 1) != 0;
+  device.serial = flags & 2 ? serial : NULL;
+  device.serial_size = flags & 2 ? (size_t) (flags >> 5) : 0;
+  FloePolicyUsbVerdict verdict = floe_policy_usb_verdict (content, &device, NULL);
+
+  g_assert_true (verdict.action == FLOE_POLICY_USB_BLOCK || (device.complete && device.n_interfaces > 0));
+  g_assert_true ((verdict.machine != NULL) == (verdict.action == FLOE_POLICY_USB_MACHINE));
+  g_assert_true (verdict.index == SIZE_MAX || verdict.index < content->n_usb);
+  text = floe_policy_explain_usb (content, &device, NULL);
+  g_assert_true (g_str_has_prefix (text, floe_policy_usb_action_name (verdict.action)));
+}
+
+static void
+show (const FloePolicyContent *content)
+{
+  g_autofree char *dump = floe_policy_dump (content);
+  g_auto (GStrv) notes G_GNUC_UNUSED = floe_policy_notes (content);
+
+  /* Names in the dump are data, never structure: a fact a line, whatever the document holds. */
+  g_assert_true (g_utf8_validate (dump, -1, NULL));
+  for (const char *at = dump; *at != '\0'; at++)
+    g_assert_true ((unsigned char) *at >= 0x20 || *at == '\n');
+  g_assert_true (g_str_has_prefix (dump, "floe policy 1\ngroup "));
+  for (size_t i = 0; i < content->n_machines; i++)
+    g_free (floe_policy_explain_machine (content, &content->machines[i]));
+}
+
+int
+LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+{
+  const uint8_t *nul = size > 0 ? memchr (data, '\0', size) : NULL;
+  size_t text_size = nul != NULL ? (size_t) (nul - data) : size;
+  g_autoptr (GBytes) text = g_bytes_new (data, text_size);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FloePolicyDocument) document = floe_policy_parse (text, "fuzz.json", &error);
+  Bytes rest = { nul != NULL ? nul + 1 : data + size, nul != NULL ? size - text_size - 1 : 0 };
+
+  g_assert_true ((document == NULL) == (error != NULL));
+  if (document == NULL)
+    return 0;
+  show (floe_policy_document_content (document));
+  judge_packet (floe_policy_document_content (document), &rest);
+  judge_device (floe_policy_document_content (document), &rest);
+  return 0;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "policy/document/floe-policy-private.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+static const char policy_text[] =
+  "{ \"floe\": 1, \"group\": \"g\","
+  "  \"machines\": ["
+  "    { \"id\": \"a\", \"image\": { \"name\": \"i\", \"channel\": \"c\" }, \"vcpus\": 1, \"memory_mib\": 512, \"disk\": \"reset\","
+  "      \"networks\": [\"lan\"] },"
+  "    { \"id\": \"open\", \"image\": { \"name\": \"i\", \"channel\": \"c\" }, \"vcpus\": 1, \"memory_mib\": 512, \"disk\": \"reset\","
+  "      \"networks\": [\"everything\"] },"
+  "    { \"id\": \"off\", \"image\": { \"name\": \"i\", \"channel\": \"c\" }, \"vcpus\": 1, \"memory_mib\": 512, \"disk\": \"reset\","
+  "      \"networks\": [\"nothing\"] },"
+  "    { \"id\": \"bare\", \"image\": { \"name\": \"i\", \"channel\": \"c\" }, \"vcpus\": 1, \"memory_mib\": 512, \"disk\": \"reset\" } ],"
+  "  \"networks\": {"
+  "    \"lan\": { \"mode\": \"nat\", \"egress\": ["
+  "      { \"id\": \"web\", \"protocol\": \"tcp\", \"to\": [\"192.0.2.0/25\", \"2001:db8::/33\"], \"ports\": [\"80\", \"8000-8010\"] },"
+  "      { \"id\": \"web-again\", \"protocol\": \"tcp\", \"to\": [\"192.0.2.0/24\"], \"ports\": [\"80\"] },"
+  "      { \"id\": \"dns\", \"protocol\": \"udp\", \"to\": [\"192.0.2.53/32\"], \"ports\": [\"53\"] },"
+  "      { \"id\": \"ping\", \"protocol\": \"icmp\", \"to\": [\"192.0.2.0/24\"] },"
+  "      { \"id\": \"ping6\", \"protocol\": \"icmp6\", \"to\": [\"2001:db8::/32\"] },"
+  "      { \"id\": \"lab\", \"protocol\": \"any\", \"to\": [\"198.18.0.0/15\"] } ],"
+  "      \"ingress\": [ { \"id\": \"help\", \"protocol\": \"tcp\", \"from\": [\"198.51.100.7/32\"], \"ports\": [\"5900\"] } ] },"
+  "    \"everything\": { \"mode\": \"nat\", \"egress\": [ { \"id\": \"all\", \"protocol\": \"any\", \"to\": [\"0.0.0.0/0\", \"::/0\"] } ],"
+  "      \"ingress\": [ { \"id\": \"all-in\", \"protocol\": \"any\", \"from\": [\"0.0.0.0/0\", \"::/0\"] } ] },"
+  "    \"nothing\": { \"mode\": \"none\" } },"
+  "  \"assignment\": [ { \"who\": \"*\", \"machines\": [\"a\", \"open\", \"off\", \"bare\"] } ] }";
+
+enum { OUT = FLOE_POLICY_EGRESS, IN = FLOE_POLICY_INGRESS, TCP = IPPROTO_TCP, UDP = IPPROTO_UDP, ICMP = IPPROTO_ICMP, ICMP6 = IPPROTO_ICMPV6 };
+
+static const struct {
+  const char *machine;
+  int direction, protocol;
+  const char *remote;
+  unsigned number; /* port or ICMP type */
+  const char *wanted;
+} cases[] = {
+  { "a", OUT, TCP, "192.0.2.1", 80, "allow web" },
+  { "a", OUT, TCP, "192.0.2.127", 80, "allow web" },
+  { "a", OUT, TCP, "192.0.2.128", 80, "allow web-again" },
+  { "a", OUT, TCP, "192.0.3.0", 80, "drop default" },
+  { "a", OUT, TCP, "192.0.1.255", 80, "drop default" },
+  { "a", OUT, TCP, "192.0.2.1", 79, "drop default" },
+  { "a", OUT, TCP, "192.0.2.1", 81, "drop default" },
+  { "a", OUT, TCP, "192.0.2.1", 7999, "drop default" },
+  { "a", OUT, TCP, "192.0.2.1", 8000, "allow web" },
+  { "a", OUT, TCP, "192.0.2.1", 8010, "allow web" },
+  { "a", OUT, TCP, "192.0.2.1", 8011, "drop default" },
+  { "a", OUT, TCP, "192.0.2.1", 0, "drop default" },
+  { "a", OUT, UDP, "192.0.2.1", 80, "drop default" },
+  { "a", OUT, UDP, "192.0.2.53", 53, "allow dns" },
+  { "a", OUT, UDP, "192.0.2.54", 53, "drop default" },
+  { "a", OUT, TCP, "192.0.2.53", 53, "drop default" },
+  { "a", OUT, TCP, "2001:db8::1", 80, "allow web" },
+  { "a", OUT, TCP, "2001:db8:7fff:ffff::1", 80, "allow web" },
+  { "a", OUT, TCP, "2001:db8:8000::1", 80, "drop default" },
+  /* Echo requests, no other type: redirects, router advertisements and replies out of nowhere stay inside. */
+  { "a", OUT, ICMP, "192.0.2.9", 8, "allow ping" },
+  { "a", OUT, ICMP, "192.0.2.9", 0, "drop default" },
+  { "a", OUT, ICMP, "192.0.2.9", 5, "drop default" },
+  { "a", OUT, ICMP6, "2001:db8::9", 128, "allow ping6" },
+  { "a", OUT, ICMP6, "2001:db8::9", 134, "drop default" },
+  { "a", OUT, ICMP6, "192.0.2.9", 128, "drop default" },
+  { "a", OUT, ICMP, "2001:db8::9", 8, "drop default" },
+  /* "any" is what rules can name, not every IP protocol. */
+  { "a", OUT, TCP, "198.19.255.255", 65535, "allow lab" },
+  { "a", OUT, UDP, "198.18.0.0", 1, "allow lab" },
+  { "a", OUT, ICMP, "198.18.0.0", 8, "allow lab" },
+  { "a", OUT, ICMP, "198.18.0.0", 5, "drop default" },
+  { "a", OUT, IPPROTO_GRE, "198.18.0.1", 0, "drop default" },
+  { "a", OUT, IPPROTO_IPV6, "198.18.0.1", 0, "drop default" },
+  { "a", OUT, IPPROTO_SCTP, "198.18.0.1", 80, "drop default" },
+  { "a", OUT, ICMP6, "198.18.0.1", 128, "drop default" },
+  { "a", OUT, TCP, "198.20.0.0", 80, "drop default" },
+  /* Directions do not mix. */
+  { "a", IN, TCP, "198.51.100.7", 5900, "allow help" },
+  { "a", OUT, TCP, "198.51.100.7", 5900, "drop default" },
+  { "a", IN, TCP, "198.51.100.8", 5900, "drop default" },
+  { "a", IN, TCP, "192.0.2.1", 80, "drop default" },
+  /* Everything is open, and these still are not. */
+  { "open", OUT, TCP, "8.8.8.8", 443, "allow all" },
+  { "open", OUT, TCP, "10.0.0.1", 443, "allow all" },
+  { "open", OUT, TCP, "2001:db8::1", 443, "allow all" },
+  { "open", IN, TCP, "8.8.8.8", 22, "allow all-in" },
+  { "open", OUT, TCP, "169.254.169.254", 80, "drop never-routed" },
+  { "open", OUT, TCP, "127.0.0.1", 80, "drop never-routed" },
+  { "open", OUT, TCP, "127.255.255.255", 80, "drop never-routed" },
+  { "open", OUT, TCP, "0.0.0.0", 80, "drop never-routed" },
+  { "open", OUT, UDP, "224.0.0.251", 5353, "drop never-routed" },
+  { "open", OUT, UDP, "239.255.255.250", 1900, "drop never-routed" },
+  { "open", OUT, UDP, "255.255.255.255", 67, "drop never-routed" },
+  { "open", OUT, TCP, "240.0.0.1", 80, "drop never-routed" },
+  { "open", OUT, TCP, "::", 80, "drop never-routed" },
+  { "open", OUT, TCP, "::1", 80, "drop never-routed" },
+  { "open", OUT, TCP, "::7f00:1", 80, "drop never-routed" },
+  { "open", OUT, TCP, "::ffff:127.0.0.1", 80, "drop never-routed" },
+  { "open", OUT, TCP, "::ffff:8.8.8.8", 80, "drop never-routed" },
+  { "open", OUT, TCP, "fe80::1", 80, "drop never-routed" },
+  { "open", OUT, TCP, "febf::1", 80, "drop never-routed" },
+  { "open", OUT, TCP, "fec0::1", 80, "allow all" },
+  { "open", OUT, ICMP6, "ff02::1", 128, "drop never-routed" },
+  { "open", IN, TCP, "127.0.0.1", 22, "drop never-routed" },
+  { "open", OUT, TCP, "126.255.255.255", 80, "allow all" },
+  { "open", OUT, TCP, "128.0.0.0", 80, "allow all" },
+  { "open", OUT, TCP, "223.255.255.255", 80, "allow all" },
+  { "open", OUT, TCP, "169.253.255.255", 80, "allow all" },
+  { "open", OUT, IPPROTO_GRE, "8.8.8.8", 0, "drop default" },
+  { "off", OUT, TCP, "8.8.8.8", 443, "drop no-network" },
+  { "bare", OUT, TCP, "8.8.8.8", 443, "drop no-network" },
+  { "bare", IN, TCP, "8.8.8.8", 443, "drop no-network" },
+};
+
+static void
+test_verdicts (void)
+{
+  g_autoptr (GBytes) bytes = g_bytes_new_static (policy_text, strlen (policy_text));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FloePolicyDocument) document = floe_policy_parse (bytes, "packet.json", &error);
+
+  g_assert_no_error (error);
+  for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
+    gboolean icmp = cases[i].protocol == ICMP || cases[i].protocol == ICMP6;
+    FloePolicyPacket packet = { .direction = (FloePolicyDirection) cases[i].direction, .protocol = (uint8_t) cases[i].protocol };
+    FloePolicyPacketVerdict verdict;
+    g_autofree char *got = NULL;
+
+    g_assert_true (floe_policy_address_parse (cases[i].remote, &packet.remote));
+    packet.port = icmp ? 0 : (uint16_t) cases[i].number;
+    packet.icmp_type = icmp ? (uint8_t) cases[i].number : 0;
+    verdict = floe_policy_packet_verdict (floe_policy_find_machine (floe_policy_document_content (document), cases[i].machine), &packet);
+    got = g_strdup_printf ("%s %s", verdict.allow ? "allow" : "drop", verdict.rule);
+    if (g_strcmp0 (got, cases[i].wanted) != 0)
+      g_error ("%s %s protocol %d %s %u: %s, %s wanted", cases[i].machine, cases[i].direction == OUT ? "to" : "from",
+               cases[i].protocol, cases[i].remote, cases[i].number, got, cases[i].wanted);
+  }
+}
+
+/* An address of neither family matches nothing. */
+static void
+test_no_family (void)
+{
+  g_autoptr (GBytes) bytes = g_bytes_new_static (policy_text, strlen (policy_text));
+  g_autoptr (FloePolicyDocument) document = floe_policy_parse (bytes, "packet.json", NULL);
+  FloePolicyPacket packet = { .protocol = IPPROTO_TCP, .port = 80 };
+
+  g_assert_false (floe_policy_packet_verdict (floe_policy_find_machine (floe_policy_document_content (document), "open"), &packet).allow);
+}
+
+static void
+test_prefixes (void)
+{
+  static const struct {
+    const char *text, *wanted; /* NULL: refused */
+  } rows[] = {
+    { "0.0.0.0/0", "0.0.0.0/0" },
+    { "::/0", "::/0" },
+    { "192.0.2.255/32", "192.0.2.255/32" },
+    { "2001:DB8:0:0::/64", "2001:db8::/64" },
+    { "192.0.2.254/31", "192.0.2.254/31" },
+    { "192.0.2.255/31", NULL },
+    { "128.0.0.0/1", "128.0.0.0/1" },
+    { "64.0.0.0/1", NULL },
+    { "2001:db8::1/127", NULL },
+    { "2001:db8::/127", "2001:db8::/127" },
+    { "192.0.2.0/00", NULL },
+    { "192.0.2.0/4294967320", NULL },
+    { "/24", NULL },
+    { "/", NULL },
+  };
+
+  for (size_t i = 0; i < G_N_ELEMENTS (rows); i++) {
+    FloePolicyPrefix prefix = { .length = 77 };
+    const char *why = floe_policy_prefix_parse (rows[i].text, &prefix);
+    g_autofree char *text = NULL;
+
+    g_assert_true ((why == NULL) == (rows[i].wanted != NULL));
+    if (why == NULL)
+      text = floe_policy_prefix_text (&prefix);
+    else
+      g_assert_cmpuint (prefix.length, ==, 77);
+    g_assert_cmpstr (text, ==, rows[i].wanted);
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/policy/packet/verdicts", test_verdicts);
+  g_test_add_func ("/policy/packet/no-family", test_no_family);
+  g_test_add_func ("/policy/packet/prefixes", test_prefixes);
+  return g_test_run ();
+}
