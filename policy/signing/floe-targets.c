@@ -4,10 +4,10 @@
 
 #include "common/floe-digest.h"
 #include "common/floe-fd.h"
+#include "policy/trust/floe-metadata.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -30,7 +30,6 @@ check_name (const char *name, GError **error)
                                   DEPTH_MAX);
 }
 
-/* As a client matches (TUF 4.5): the same number of components, and `*` crosses no `/`. */
 static gboolean
 role_may_sign (FloeRepository *repository, const char *role, const char *name, GError **error)
 {
@@ -41,7 +40,7 @@ role_may_sign (FloeRepository *repository, const char *role, const char *name, G
   if (entry == NULL || strcmp (floe_role_delegator (role), "targets") != 0)
     return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "targets delegates to no role '%s'", role);
   json_array_foreach (json_object_get (entry, "paths"), i, pattern)
-    if (fnmatch (json_string_value (pattern), name, FNM_PATHNAME) == 0)
+    if (floe_path_matches (json_string_value (pattern), name))
       return TRUE;
   return floe_error_set (error, FLOE_ERROR_REFUSED, "role %s may not sign %s: the paths that targets delegates to it do not match",
                          role, name);
