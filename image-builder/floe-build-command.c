@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "image-builder/floe-image-commands.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* `build-desktop` is a script: all that it does is done by mmdebstrap, mke2fs, mtools and sfdisk. It is installed beside our other helpers, at
+ * ../libexec/floe of this program's directory, in the build tree too. */
+static char *
+find_helper (const char *name, GError **error)
+{
+  g_autofree char *self = g_file_read_link ("/proc/self/exe", error);
+  g_autofree char *directory = NULL, *helper = NULL;
+
+  if (self == NULL)
+    return NULL;
+  directory = g_path_get_dirname (self);
+  helper = g_build_filename (directory, "..", "libexec", "floe", name, NULL);
+  if (!g_file_test (helper, G_FILE_TEST_IS_EXECUTABLE)) {
+    floe_error_set (error, FLOE_ERROR_NOT_FOUND, "%s is not there: the installation of floe-image is not complete", helper);
+    return NULL;
+  }
+  return g_steal_pointer (&helper);
+}
+
+static gboolean
+run_build_desktop (int argc, char **argv, GError **error)
+{
+  g_autofree char *helper = find_helper ("build-desktop", error);
+  g_autofree char **arguments = g_new0 (char *, (gsize) argc + 1);
+
+  if (helper == NULL)
+    return FALSE;
+  arguments[0] = helper;
+  for (int i = 1; i < argc; i++)
+    arguments[i] = argv[i];
+  execv (helper, arguments);
+  return floe_error_set_errno (error, errno, "run %s", helper);
+}
+
+const FloeCommand floe_image_build_desktop_command = {
+  "build-desktop",
+  "[OPTION...] OUTPUT.raw",
+  "make a Debian desktop that boots by UEFI from its own disk (--help lists the options)",
+  run_build_desktop,
+};
