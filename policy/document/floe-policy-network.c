@@ -153,18 +153,28 @@ floe_policy_prefix_parse (const char *text, FloePolicyPrefix *prefix)
 
 /* -- Parsing ---------------------------------------------------------------------------------------------------------- */
 
+/* Machines get no IPv6 address, and the packet filter lets no IPv6 frame pass: a rule for one would be an empty promise. */
 static void
-parse_prefix (FloeJson *value, FloePolicyProtocol protocol, FloePolicyPrefix *prefix)
+parse_prefix (FloeJson *value, FloePolicyPrefix *prefix)
 {
   const char *text = floe_json_string (value, 64), *why = floe_policy_prefix_parse (text, prefix);
 
   if (why != NULL)
     floe_json_refuse (value, "'%s': %s", text, why);
+  else if (prefix->address.family == 6)
+    floe_json_refuse (value, "'%s': not in this version: machines have IPv4 only", text);
   else if (never_routed (&prefix->address, prefix->length))
     floe_json_refuse (value, "'%s' is loopback, link-local, multicast or reserved: no rule can open it", text);
-  else if ((protocol == FLOE_POLICY_PROTOCOL_ICMP && prefix->address.family != 4)
-           || (protocol == FLOE_POLICY_PROTOCOL_ICMP6 && prefix->address.family != 6))
-    floe_json_refuse (value, "'%s' is of the other family: icmp is for IPv4, icmp6 for IPv6", text);
+}
+
+static FloePolicyProtocol
+parse_protocol (FloeJson *value)
+{
+  FloePolicyProtocol protocol = (FloePolicyProtocol) floe_json_enum (value, protocol_names);
+
+  if (protocol == FLOE_POLICY_PROTOCOL_ICMP6)
+    floe_json_refuse (value, "'icmp6': not in this version: machines have IPv4 only");
+  return protocol;
 }
 
 static void
@@ -174,9 +184,9 @@ parse_prefixes (FloePolicyParser *parser, FloeJson *list, FloePolicyNetRule *rul
   FloePolicyPrefix *prefixes = floe_policy_parser_array (parser, n, sizeof *prefixes);
 
   if (n == 0)
-    floe_json_refuse (list, "at least one prefix wanted (everywhere is 0.0.0.0/0 and ::/0)");
+    floe_json_refuse (list, "at least one prefix wanted (everywhere is 0.0.0.0/0)");
   for (size_t i = 0; i < n; i++)
-    parse_prefix (floe_json_at (list, i), rule->protocol, &prefixes[i]);
+    parse_prefix (floe_json_at (list, i), &prefixes[i]);
   rule->prefixes = prefixes;
   rule->n_prefixes = n;
 }
@@ -231,7 +241,7 @@ parse_rules (FloePolicyParser *parser, FloeJson *list, const char *prefix_key, s
     FloeJson *object = floe_json_at (list, i);
 
     rules[i].id = floe_policy_parse_rule_id (parser, floe_json_member (object, "id"));
-    rules[i].protocol = (FloePolicyProtocol) floe_json_enum (floe_json_member (object, "protocol"), protocol_names);
+    rules[i].protocol = parse_protocol (floe_json_member (object, "protocol"));
     parse_prefixes (parser, floe_json_member (object, prefix_key), &rules[i]);
     parse_ports (parser, floe_json_optional (object, "ports"), &rules[i]);
     floe_policy_refuse_not_yet (object, rule_not_yet);

@@ -44,7 +44,7 @@ typedef enum {
   FLOE_POLICY_PROTOCOL_TCP,
   FLOE_POLICY_PROTOCOL_UDP,
   FLOE_POLICY_PROTOCOL_ICMP,  /* echo requests (type 8) and nothing else; errors belong to their flow */
-  FLOE_POLICY_PROTOCOL_ICMP6, /* echo requests (type 128) and nothing else */
+  FLOE_POLICY_PROTOCOL_ICMP6, /* echo requests (type 128) and nothing else; refused by the parser in this version */
   FLOE_POLICY_PROTOCOL_ANY,   /* any of the four above, as they are described; no other IP protocol (GRE, 6in4, ...) */
 } FloePolicyProtocol;
 
@@ -53,7 +53,7 @@ typedef enum {
 typedef struct {
   const char *id; /* unique among all rules of the document; never "default", "never-routed", "no-network" or "floe-..." */
   FloePolicyProtocol protocol;
-  const FloePolicyPrefix *prefixes; /* at least one; any order, may overlap; families mixed unless protocol is icmp or icmp6 */
+  const FloePolicyPrefix *prefixes; /* at least one, IPv4 (the parser refuses IPv6 in this version); any order, may overlap */
   size_t n_prefixes;
   const FloePolicyPorts *ports; /* destination ports of tcp and udp; none: all of them */
   size_t n_ports;

@@ -157,6 +157,9 @@ test_content (void)
   size_t n_images = 0;
   const FloePolicyImage *images = floe_policy_images (content, &n_images);
 
+  /* One reference is enough to keep what was handed out. */
+  g_clear_pointer (&document, floe_policy_document_unref);
+  g_assert_true (floe_policy_document_content (second) == content);
   g_assert_true (office == &content->machines[0]);
   g_assert_true (office->network == floe_policy_find_network (content, "intranet"));
   g_assert_null (floe_policy_find_machine (content, "offic"));
