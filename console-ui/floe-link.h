@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "console-ui/floe-machine.h"
+
+/* The console's one line to hypervisord. Follows it as it comes and goes; everything is asynchronous, so that a hypervisord that
+ * hangs never freezes a display.
+ * Signals: "changed" (connection or hypervisor's properties), "machines-changed" (the set), "audit" (kind, a{sv}). */
+#define FLOE_TYPE_LINK (floe_link_get_type ())
+G_DECLARE_FINAL_TYPE (FloeLink, floe_link, FLOE, LINK, GObject)
+
+FloeLink *floe_link_new (GDBusConnection *connection);
+/* Whether hypervisord is there and its machines are known. */
+gboolean floe_link_is_up (FloeLink *link);
+/* Whether it ever was: before that nothing is known, not even kiosk. */
+gboolean floe_link_was_up (FloeLink *link);
+/* FloeMachine, in no order; borrowed. */
+GPtrArray *floe_link_machines (FloeLink *link);
+
+/* Last known values; strings are plain text, "" when absent. */
+typedef struct {
+  char *version, *accelerator, *accelerator_reason;
+  char *policy_group, *policy_problem;
+  guint64 policy_version;
+  char *switch_next, *switch_previous, *switch_list; /* GTK accelerators, as received */
+  gboolean kiosk;
+  char *banner;
+  char **languages; /* never NULL */
+} FloeSettings;
+/* Borrowed until the next "changed". */
+const FloeSettings *floe_link_settings (FloeLink *link);
