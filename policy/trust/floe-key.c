@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "policy/trust/floe-key.h"
 
-#include "common/floe-digest.h"
 #include "policy/trust/floe-canonical.h"
 
 #include <openssl/err.h>
@@ -251,12 +250,6 @@ char *
 floe_key_make_id (const json_t *key, GError **error)
 {
   g_autoptr (GBytes) canonical = floe_canonical_encode (key, error);
-  char hex[FLOE_DIGEST_HEX_SIZE];
-  FloeDigest digest;
 
-  if (canonical == NULL)
-    return NULL;
-  floe_digest_of (g_bytes_get_data (canonical, NULL), g_bytes_get_size (canonical), &digest);
-  floe_digest_to_hex (&digest, hex);
-  return g_strdup (hex);
+  return canonical != NULL ? g_compute_checksum_for_bytes (G_CHECKSUM_SHA256, canonical) : NULL;
 }
