@@ -8,9 +8,10 @@
 #
 # Everything that arrives outside is counted there by address, protocol and port: what the filter let out, seen from the other side.
 
-AGENT_UID=64901 CONSOLE_UID=64902
+AGENT_UID=64901 CONSOLE_UID=64902 SERVER_UID=64903
 
-# The users that packages would have made, for this mount namespace only.
+# The users that packages would have made, for this mount namespace only; and the programs where those users can reach them, though the
+# checkout may lie in somebody's closed home.
 endpoint_users() {
   local file
   for file in passwd group; do
@@ -19,9 +20,14 @@ endpoint_users() {
   done
   printf 'floe-agent:x:%s:%s:Floe agent:/nonexistent:/usr/sbin/nologin\nfloe-console:x:%s:%s:Floe console:/run/console-home:/usr/sbin/nologin\n' \
     $AGENT_UID $AGENT_UID $CONSOLE_UID $CONSOLE_UID >>/run/etc-passwd
-  printf 'floe-agent:x:%s:\nfloe-console:x:%s:\n' $AGENT_UID $CONSOLE_UID >>/run/etc-group
+  printf 'floe-server:x:%s:%s:Floe server:/nonexistent:/usr/sbin/nologin\n' $SERVER_UID $SERVER_UID >>/run/etc-passwd
+  printf 'floe-agent:x:%s:\nfloe-console:x:%s:\nfloe-server:x:%s:\n' $AGENT_UID $CONSOLE_UID $SERVER_UID >>/run/etc-group
   for file in passwd group; do mount --bind /run/etc-$file /etc/$file; done
   install -d -m 700 -o $CONSOLE_UID -g $CONSOLE_UID /run/console-home
+  mkdir /run/programs
+  mount --bind "$BUILD" /run/programs
+  mount -o remount,ro,bind /run/programs
+  PATH=/run/programs/bin:$PATH
 }
 as_user() { setpriv --reuid="$1" --regid="$1" --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs -- "${@:2}"; }
 outside() { ip netns exec outside "$@"; }
@@ -42,18 +48,20 @@ table inet arrived {
   set flows { type ipv4_addr . inet_proto . inet_service; flags dynamic; counter; size 65535; }
   set pings { type ipv4_addr; flags dynamic; counter; size 65535; }
   chain arrived {
-    type filter hook prerouting priority -300; policy accept;
+    type filter hook input priority 0; policy accept;
     iifname != "uplink" accept
     ip daddr 192.0.2.1 accept
     ct state != new accept
-    meta l4proto { tcp, udp } add @flows { ip daddr . meta l4proto . th dport }
-    icmp type echo-request add @pings { ip daddr }
+    meta l4proto { tcp, udp } add @flows { ip daddr . meta l4proto . th dport counter }
+    icmp type echo-request add @pings { ip daddr counter }
   }
 }
 NFT
-  local answer='printf "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nfloe\n"' where
+  local where
+  printf '#!/bin/sh\nprintf "HTTP/1.0 200 OK\\r\\nContent-Type: text/plain\\r\\nContent-Length: 5\\r\\n\\r\\nfloe\\n"\n' >/run/answer
+  chmod 755 /run/answer
   for where in 198.51.100.10:80 198.51.100.10:8000 198.51.100.10:22 203.0.113.20:80 203.0.113.20:443; do
-    outside socat -t 1 "TCP-LISTEN:${where#*:},bind=${where%:*},fork,reuseaddr,max-children=16" "SYSTEM:$answer" >/dev/null 2>&1 &
+    outside socat -t 1 "TCP-LISTEN:${where#*:},bind=${where%:*},fork,reuseaddr,max-children=16" EXEC:/run/answer >/dev/null 2>&1 &
   done
 }
 # "tcp 198.51.100.10 80 packets 3", one a line, for every destination that saw a first packet.
@@ -108,7 +116,7 @@ publish_policy() { floe-policy publish-policy --repo "$DATA/repo" --keys "$KEYS"
 
 server_start() {
   # No function and no subshell in between: the pid must be the server's.
-  ip netns exec outside floe-server --data "$DATA" --listen 192.0.2.1:8443 >>"$LOGS/server.log" 2>&1 &
+  ip netns exec outside floe-server --data "$DATA" --listen 192.0.2.1:8443 --user floe-server >>"$LOGS/server.log" 2>&1 &
   SERVER_PID=$!
   wait_for 30 'floe-server to listen' outside bash -c 'exec 3<>/dev/tcp/192.0.2.1/8443'
 }
@@ -133,12 +141,13 @@ XML
   wait_for 20 polkit gdbus wait --system --timeout 1 org.freedesktop.PolicyKit1
 }
 
-# endpoint_config: /run/floe.conf; state below $WORK (a disk), run files below /run.
+# endpoint_config: /run/floe.conf; state on $WORK's disk, run files below /run.
 endpoint_config() {
   local pin
-  pin=$(floe-server --data "$DATA" --print-pin)
-  STATE=$WORK/state
-  install -d -m 755 "$STATE"
+  pin=$(floe-server --data "$DATA" --print-pin --user floe-server)
+  STATE=/run/state
+  mkdir -p "$WORK/state" $STATE
+  mount --bind "$WORK/state" $STATE
   install -d -m 755 -o $AGENT_UID -g $AGENT_UID "$STATE/agent" "$STATE/spool" "$STATE/chunks"
   install -d -m 755 /run/floe
   install -d -m 755 -o $AGENT_UID -g $AGENT_UID /run/floe/agent
@@ -173,7 +182,7 @@ supervise() {
   ) &
 }
 hypervisord_start() {
-  supervise /run/hypervisord.pid "$LOGS/hypervisord.log" floe-hypervisord --config $CONFIG --plugin "$BUILD/lib/nbdkit-floe-plugin.so"
+  supervise /run/hypervisord.pid "$LOGS/hypervisord.log" floe-hypervisord --config $CONFIG --plugin /run/programs/lib/nbdkit-floe-plugin.so
   wait_for 30 floe-hypervisord gdbus wait --system --timeout 1 org.floe.Hypervisor1
 }
 agent_start() { supervise /run/agent.pid "$LOGS/agent.log" as_user $AGENT_UID floe-agent --config $CONFIG; }
