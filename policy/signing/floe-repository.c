@@ -396,6 +396,19 @@ floe_repository_forget_keys (FloeRepository *repository)
 
 /* -- Drafts --------------------------------------------------------------------------------------------------------- */
 
+/* Whether a private key of that id is here. */
+static gboolean
+is_here (FloeRepository *repository, const char *keyid)
+{
+  for (guint i = 0; i < repository->signers->len; i++) {
+    FloeSigner *signer = g_ptr_array_index (repository->signers, i);
+
+    if (floe_signer_can_sign (signer) && strcmp (floe_signer_keyid (signer), keyid) == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /* Whether one of the keys here has signed the draft: then its content is known to whoever holds them. */
 static gboolean
 signed_here (FloeRepository *repository, const char *role, const FloeEnvelope *draft)
@@ -409,9 +422,8 @@ signed_here (FloeRepository *repository, const char *role, const FloeEnvelope *d
     g_autoptr (GPtrArray) ids = authority == NULL ? NULL : floe_authority_signers (authority, draft, NULL);
 
     for (guint j = 0; ids != NULL && j < ids->len; j++)
-      for (guint k = 0; k < repository->signers->len; k++)
-        if (strcmp (floe_signer_keyid (g_ptr_array_index (repository->signers, k)), g_ptr_array_index (ids, j)) == 0)
-          return TRUE;
+      if (is_here (repository, g_ptr_array_index (ids, j)))
+        return TRUE;
   }
   return FALSE;
 }

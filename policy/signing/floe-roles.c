@@ -46,9 +46,19 @@ drop_unused_keys (json_t *delegator)
   }
 }
 
+/* ROLE's entry as it is in force: a change that a draft has made already, and this has not, is one that was interrupted, and is
+ * carried on rather than refused. */
+static json_t *
+entry_in_force (FloeRepository *repository, const char *role)
+{
+  FloeEnvelope *delegator = floe_repository_force (repository, floe_role_delegator (role));
+
+  return delegator == NULL ? NULL : floe_envelope_role (delegator, role);
+}
+
 /* x-floe-names tells people whose key it is; clients ignore it, as TUF wants for what they do not know. */
 static gboolean
-put_key (json_t *delegator, const char *role, json_t *key, const char *name, GError **error)
+put_key (FloeRepository *repository, json_t *delegator, const char *role, json_t *key, const char *name, GError **error)
 {
   g_autofree char *id = floe_key_make_id (key, error);
   json_t *entry = floe_signed_role (delegator, role);
@@ -57,7 +67,7 @@ put_key (json_t *delegator, const char *role, json_t *key, const char *name, GEr
   if (id == NULL)
     return FALSE;
   if (is_used (entry, id))
-    return floe_error_set (error, FLOE_ERROR_BUSY, "role %s has this key already", role);
+    return !is_used (entry_in_force (repository, role), id) || floe_error_set (error, FLOE_ERROR_BUSY, "role %s has this key already", role);
   if (names == NULL) {
     names = json_object ();
     json_object_set_new (entry, "x-floe-names", names);
@@ -94,14 +104,19 @@ find_key (json_t *entry, const char *role, const char *key, GError **error)
 }
 
 static gboolean
-take_key (json_t *delegator, const char *role, const char *key, GError **error)
+take_key (FloeRepository *repository, json_t *delegator, const char *role, const char *key, GError **error)
 {
   json_t *entry = floe_signed_role (delegator, role);
   json_t *ids = json_object_get (entry, "keyids");
-  gssize index = find_key (entry, role, key, error);
+  g_autoptr (GError) missing = NULL;
+  gssize index = find_key (entry, role, key, &missing);
 
-  if (index < 0)
+  if (index < 0 && find_key (entry_in_force (repository, role), role, key, NULL) >= 0)
+    return TRUE;
+  if (index < 0) {
+    g_propagate_error (error, g_steal_pointer (&missing));
     return FALSE;
+  }
   json_object_del (json_object_get (entry, "x-floe-names"), json_string_value (json_array_get (ids, (size_t) index)));
   json_array_remove (ids, (size_t) index);
   drop_unused_keys (delegator);
@@ -169,10 +184,10 @@ finish (FloeRepository *repository, gboolean ok)
 }
 
 static gboolean
-put_pem (json_t *delegator, const char *role, GBytes *pem, const char *name, GError **error)
+put_pem (FloeRepository *repository, json_t *delegator, const char *role, GBytes *pem, const char *name, GError **error)
 {
   json_t *key = floe_signer_public_from_pem (pem, name, error);
-  gboolean ok = key != NULL && put_key (delegator, role, key, name, error);
+  gboolean ok = key != NULL && put_key (repository, delegator, role, key, name, error);
 
   json_decref (key);
   return ok;
@@ -184,7 +199,7 @@ floe_repository_add_key (FloeRepository *repository, const char *role, GBytes *p
 {
   json_t *delegator = edit_delegator (repository, role, error);
 
-  return finish (repository, delegator != NULL && put_pem (delegator, role, pem, name, error) &&
+  return finish (repository, delegator != NULL && put_pem (repository, delegator, role, pem, name, error) &&
                                apply (repository, role, now, error));
 }
 
@@ -194,7 +209,7 @@ floe_repository_remove_key (FloeRepository *repository, const char *role, const 
   json_t *delegator = edit_delegator (repository, role, error);
 
   return finish (repository,
-                 delegator != NULL && take_key (delegator, role, key, error) && apply (repository, role, now, error));
+                 delegator != NULL && take_key (repository, delegator, role, key, error) && apply (repository, role, now, error));
 }
 
 gboolean
@@ -203,8 +218,8 @@ floe_repository_rotate (FloeRepository *repository, const char *role, const char
 {
   json_t *delegator = edit_delegator (repository, role, error);
 
-  return finish (repository, delegator != NULL && take_key (delegator, role, old_key, error) &&
-                               put_pem (delegator, role, pem, name, error) && apply (repository, role, now, error));
+  return finish (repository, delegator != NULL && take_key (repository, delegator, role, old_key, error) &&
+                               put_pem (repository, delegator, role, pem, name, error) && apply (repository, role, now, error));
 }
 
 gboolean
