@@ -13,10 +13,13 @@ enum { COMMAND_LINT, COMMAND_COMPILE, COMMAND_EXPLAIN, COMMAND_SCHEMA };
 
 static const GOptionEntry no_options[] = { { NULL } };
 
+/* WHAT was given instead; NULL when something is missing or too much. */
 static gboolean
 usage (GError **error, const char *message, const char *what)
 {
-  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s, not '%s'", message, what);
+  g_autofree char *instead = what != NULL ? g_strdup_printf (", not '%s'", what) : g_strdup ("");
+
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s%s", message, instead);
   return FALSE;
 }
 
@@ -63,7 +66,7 @@ run_lint (int argc, char **argv, GError **error)
   if (!floe_cli_parse (&floe_document_commands[COMMAND_LINT], no_options, -1, &argc, &argv, error))
     return FALSE;
   if (argc < 2)
-    return usage (error, "a FILE is wanted", "");
+    return usage (error, "lint FILE... wanted", NULL);
   for (int i = 1; i < argc; i++)
     refused += !lint_one (argv[i]);
   if (refused > 0)
@@ -153,7 +156,7 @@ explain_packet (const FloePolicyContent *content, char **words, int n, GError **
   g_autofree char *text = NULL;
 
   if (n != 4)
-    return usage (error, "packet MACHINE egress|ingress PROTOCOL ADDRESS[:PORT] wanted", n > 0 ? words[0] : "");
+    return usage (error, "packet MACHINE egress|ingress PROTOCOL ADDRESS[:PORT] wanted", NULL);
   machine = floe_policy_find_machine (content, words[0]);
   if (machine == NULL)
     return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "the policy has no machine '%s'", words[0]);
@@ -244,7 +247,7 @@ explain_usb (const FloePolicyContent *content, const UsbOptions *options, char *
   g_autofree char *text = NULL;
 
   if (n < 1)
-    return usage (error, "usb VENDOR:PRODUCT[:SERIAL] INTERFACE... wanted", "");
+    return usage (error, "usb VENDOR:PRODUCT[:SERIAL] INTERFACE... wanted", NULL);
   if (!parse_device_name (words[0], &device, error))
     return FALSE;
   if (options->port != NULL && !floe_policy_usb_port_valid (options->port))
@@ -271,7 +274,7 @@ explain_machine (const FloePolicyContent *content, char **words, int n, GError *
   g_autofree char *text = NULL;
 
   if (n != 1)
-    return usage (error, "machine ID wanted", n > 0 ? words[n - 1] : "");
+    return usage (error, "machine ID wanted", NULL);
   if (machine == NULL)
     return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "the policy has no machine '%s'", words[0]);
   text = floe_policy_explain_machine (content, machine);
@@ -295,7 +298,7 @@ run_explain (int argc, char **argv, GError **error)
   if (!floe_cli_parse (&floe_document_commands[COMMAND_EXPLAIN], entries, -1, &argc, &argv, error))
     return FALSE;
   if (argc < 3)
-    return usage (error, "explain FILE machine|packet|usb ... wanted", argc > 1 ? argv[1] : "");
+    return usage (error, "explain FILE machine|packet|usb ... wanted", NULL);
   document = load (argv[1], error);
   if (document == NULL)
     return FALSE;

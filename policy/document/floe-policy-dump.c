@@ -5,9 +5,9 @@ static const char *const disk_names[] = { "reset", "persist" };
 static const char *const firmware_names[] = { "uefi", "bios" };
 static const char *const mode_names[] = { "none", "nat" };
 
-/* In double quotes; only quote and backslash are escaped, for nothing else that needs it passes the parser. */
-static char *
-quoted (const char *text)
+/* Only quote and backslash are escaped, for nothing else that needs it passes the parser. */
+char *
+floe_policy_quoted (const char *text)
 {
   char high[129];
   g_autofree char *escaped = NULL;
@@ -65,7 +65,7 @@ floe_policy_usb_rule_text (const FloePolicyUsbRule *rule, GString *text)
   if (rule->product != FLOE_POLICY_USB_ANY)
     g_string_append_printf (text, " product=%04x", (unsigned) rule->product);
   if (rule->serial != NULL) {
-    g_autofree char *serial = quoted (rule->serial);
+    g_autofree char *serial = floe_policy_quoted (rule->serial);
 
     g_string_append_printf (text, " serial=%s", serial);
   }
@@ -83,7 +83,7 @@ floe_policy_usb_rule_text (const FloePolicyUsbRule *rule, GString *text)
 static void
 dump_machine (const FloePolicyMachine *machine, GString *text)
 {
-  g_autofree char *title = quoted (machine->title);
+  g_autofree char *title = floe_policy_quoted (machine->title);
   const char *id = machine->id;
 
   g_string_append_printf (text, "machine %s title=%s\n", id, title);
@@ -116,7 +116,7 @@ dump_rules (const char *network, const char *direction, const FloePolicyNetRule 
 static void
 dump_console (const FloePolicyConsole *console, GString *text)
 {
-  g_autofree char *banner = quoted (console->banner);
+  g_autofree char *banner = floe_policy_quoted (console->banner);
   g_autofree char *languages = g_strjoinv (",", (char **) console->languages);
 
   g_string_append_printf (text, "console switch-next=%s\n", console->switch_next);

@@ -60,8 +60,9 @@ char *
 floe_policy_explain_machine (const FloePolicyContent *content, const FloePolicyMachine *machine)
 {
   g_autoptr (GString) text = g_string_new (NULL);
+  g_autofree char *title = floe_policy_quoted (machine->title);
 
-  g_string_append_printf (text, "machine %s: \"%s\", bordered %s\n", machine->id, machine->title, machine->colour);
+  g_string_append_printf (text, "machine %s: %s, bordered %s\n", machine->id, title, machine->colour);
   g_string_append_printf (text, "image: %s, channel %s\n", machine->image_name, machine->image_channel);
   g_string_append_printf (text, "hardware: %u vCPU%s, %u MiB, %s firmware\n", machine->vcpus, machine->vcpus == 1 ? "" : "s",
                           machine->memory_mib, machine->firmware == FLOE_POLICY_FIRMWARE_UEFI ? "UEFI" : "BIOS");
@@ -83,11 +84,12 @@ static void
 append_packet (GString *text, const FloePolicyPacket *packet)
 {
   g_autofree char *address = floe_policy_address_text (&packet->remote);
-  const char *direction = packet->direction == FLOE_POLICY_EGRESS ? "to" : "from";
+  gboolean egress = packet->direction == FLOE_POLICY_EGRESS;
+  const char *direction = egress ? "to" : "from";
 
   if (packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP)
-    g_string_append_printf (text, "%s %s %s port %u", packet->protocol == IPPROTO_TCP ? "tcp" : "udp", direction, address,
-                            packet->port);
+    g_string_append_printf (text, "%s %s %s%s port %u", packet->protocol == IPPROTO_TCP ? "tcp" : "udp", direction, address,
+                            egress ? "" : " to its", packet->port);
   else if (packet->protocol == IPPROTO_ICMP || packet->protocol == IPPROTO_ICMPV6)
     g_string_append_printf (text, "%s type %u %s %s", packet->protocol == IPPROTO_ICMP ? "icmp" : "icmp6", packet->icmp_type,
                             direction, address);
@@ -97,13 +99,13 @@ append_packet (GString *text, const FloePolicyPacket *packet)
 
 /* The reason behind a verdict that names no rule of the document. */
 static const char *
-packet_reason (const char *rule)
+packet_reason (const char *rule, const FloePolicyPacket *packet)
 {
   if (strcmp (rule, "no-network") == 0)
     return "the machine has no network card";
   if (strcmp (rule, "never-routed") == 0)
     return "such addresses are opened by no rule (loopback, link-local, multicast, reserved)";
-  return "no rule allows it";
+  return packet->remote.family == 6 ? "no IPv6 passes in this version" : "no rule allows it";
 }
 
 char *
@@ -118,7 +120,7 @@ floe_policy_explain_packet (const FloePolicyMachine *machine, const FloePolicyPa
   g_string_append_printf (text, "%s: machine %s, ", verdict.allow ? "allow" : "drop", machine->id);
   append_packet (text, packet);
   if (!verdict.allow) {
-    g_string_append_printf (text, ", by %s: %s\n", verdict.rule, packet_reason (verdict.rule));
+    g_string_append_printf (text, ", by %s: %s\n", verdict.rule, packet_reason (verdict.rule, packet));
     return g_string_free (g_steal_pointer (&text), FALSE);
   }
   g_string_append_printf (text, ", by rule %s of network %s\n", verdict.rule, network->name);

@@ -63,6 +63,8 @@ const char *const *floe_policy_accelerator_keys (void);
 const char *floe_policy_protocol_name (FloePolicyProtocol protocol);
 /* Adds "tcp 198.51.100.10/32 80,8000-8010" and the like to TEXT: what a rule allows, its id aside. */
 void floe_policy_rule_text (const FloePolicyNetRule *rule, GString *text);
+/* TEXT of the document in double quotes, for dumps and reports; free with g_free(). */
+char *floe_policy_quoted (const char *text);
 /* Adds a USB rule's conditions to TEXT: "vendor=04a9 product=220d". */
 void floe_policy_usb_rule_text (const FloePolicyUsbRule *rule, GString *text);
 

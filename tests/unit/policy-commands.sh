@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What floe-policy's offline commands say and which status they end with, against tests/golden/policy/commands.transcript. With an argument, prints
+# the transcript instead, for a look at what changed.
+set -euo pipefail
+SOURCE=$(cd "$(dirname "$0")/../.." && pwd)
+BUILD=${FLOE_BUILD:-$SOURCE/build/gcc}
+export LC_ALL=C.UTF-8
+program=$BUILD/bin/floe-policy
+[ -x "$program" ] || { echo "no $program: build first"; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cp "$SOURCE"/docs/examples/office.json "$SOURCE"/tests/unit/policy-corpus/good/{everything,minimal}.json \
+  "$SOURCE"/tests/unit/policy-corpus/bad/usb-opens-any.json "$work"
+cd "$work"
+ln -s /dev/full full
+
+run() {
+  local status=0
+  echo "\$ floe-policy $*"
+  "$program" "$@" 2>&1 || status=$?
+  [ $status = 0 ] || echo "[status $status]"
+}
+
+transcript() {
+  run lint office.json everything.json minimal.json
+  run lint office.json usb-opens-any.json missing.json
+  run lint
+  run compile usb-opens-any.json
+  run explain office.json machine internet
+  run explain everything.json machine Web_2.x-y
+  run explain office.json machine nobody
+  run explain office.json packet office egress tcp 198.51.100.10:8005
+  run explain office.json packet office egress tcp 198.51.100.10:443
+  run explain office.json packet office egress tcp '[2001:db8::1]:80'
+  run explain office.json packet office egress icmp 198.51.100.77
+  run explain office.json packet office egress 47 198.51.100.10
+  run explain office.json packet internet ingress tcp 203.0.113.5:22
+  run explain everything.json packet desk egress udp 169.254.169.254:53
+  run explain everything.json packet desk ingress tcp 192.0.2.200:5900
+  run explain everything.json packet offline egress tcp 192.0.2.1:80
+  run explain office.json packet office out tcp 198.51.100.10:80
+  run explain office.json packet office egress tcp 198.51.100.10
+  run explain office.json packet office egress tcp 198.51.100.10:65536
+  run explain office.json packet office egress icmp 198.51.100.010
+  run explain office.json packet office egress 256 198.51.100.10
+  run explain office.json packet nobody egress tcp 198.51.100.10:80
+  run explain office.json usb 046d:c31c 03:01:01 03:00:00
+  run explain office.json usb 046d:c31c 03:01:01 08:06:50
+  run explain office.json usb 04a9:220d ff:ff:ff
+  run explain office.json usb 04a9:220d ff:ff:ff --incomplete
+  run explain office.json usb 04a9:220d
+  run explain everything.json usb '1050:0407:№ 12:34' --port 2-1.4 03:00:00 0b:00:00
+  run explain everything.json usb '1050:0407:№ 12:3' --port 2-1.4 03:00:00 0b:00:00
+  run explain everything.json usb 046d:c31c 03:01:01 --holding keyboard=2
+  run explain everything.json usb 046d:c31c 03:01:01 --class e0:01:01
+  run explain everything.json usb 046d:c31c 03:01:01 --holding nothing=2
+  run explain everything.json usb 046d:c31c 03:01:01 --holding keyboard
+  run explain everything.json usb 046d:c31c '03:*:*'
+  run explain everything.json usb 46d:c31c 03:01:01
+  run explain everything.json usb 046d:c31c 03:01:01 --port usb1
+  run explain everything.json people alice
+  run explain everything.json
+}
+
+transcript >transcript
+if [ $# -gt 0 ]; then cat transcript; exit; fi
+diff -u "$SOURCE/tests/golden/policy/commands.transcript" transcript
+# A full disk is an error, not a short policy.
+status=0
+"$program" compile office.json >full 2>error || status=$?
+[ $status = 1 ] && grep -q 'No space left' error || { echo "compile to a full device: status $status"; cat error; exit 1; }
+echo "$(grep -c '^\$' transcript) commands as expected"
