@@ -36,7 +36,7 @@ is_temporary (const char *name)
   size_t length = strlen (name);
 
   return name[0] == '.' && length > 9 && name[length - 9] == '.' && strspn (name + length - 8, "0123456789abcdef") == 8
-         && (g_str_has_prefix (name, INTENT ".") || strstr (name, ".json.") != NULL);
+         && (g_str_has_prefix (name, "." INTENT ".") || strstr (name, ".json.") != NULL);
 }
 
 static void

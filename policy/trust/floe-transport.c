@@ -44,6 +44,10 @@ split_path (const char *path, GError **error)
 {
   g_auto (GStrv) names = g_strsplit (path, "/", MAX_DEPTH + 1);
 
+  if (*path == '\0') {
+    floe_error_set (error, FLOE_ERROR_INVALID, "an empty path is none in a repository");
+    return NULL;
+  }
   for (size_t i = 0; names[i] != NULL; i++) {
     char *name = i < MAX_DEPTH ? file_name (names[i]) : NULL;
 
