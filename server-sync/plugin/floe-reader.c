@@ -17,7 +17,11 @@
 /* Theory of operation: a read goes chunk by chunk. Chunks of zeros are known by their digest. Others come from a slot; on a
  * miss this thread fills one: it takes a codec (few, for each has half a megabyte), reads and verifies the chunk from the
  * store, and gives the codec back before it asks the agent and waits, so that a chunk that does not come keeps nobody else
- * from decompressing. An altered chunk is treated as a missing one: said once, asked for, looked at again. */
+ * from decompressing. An altered chunk is treated as a missing one: said once, asked for, looked at again.
+ *
+ * A chunk that is read for the first time goes into a few slots in memory. Only one that has to be decompressed again is
+ * put into the cache file, if there is one: a boot reads most chunks once, and would pay for writing each (measured in
+ * docs/architecture.md). */
 
 #define MEMORY_CACHE (4u << 20)
 #define MAX_CODECS 4
@@ -35,10 +39,11 @@ struct FloeReader {
   FloeTable *table;
   FloeStore *store;
   FloeChunkClient *client;
-  FloeSlots *slots;
+  FloeSlots *memory, *file; /* file: NULL without a cache file */
+  _Atomic uint8_t *seen;    /* a bit a chunk: it was decompressed before */
   FloeDigest zero;
   int trace;
-  _Atomic uint8_t *traced; /* a bit a chunk; NULL without a trace */
+  _Atomic uint8_t *traced; /* a bit a chunk: it is in the trace */
 
   pthread_mutex_t lock; /* of all below */
   pthread_cond_t idle;
@@ -94,7 +99,6 @@ open_trace (FloeReader *reader, const char *path, GError **error)
   reader->trace = open (path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (reader->trace < 0)
     return floe_error_set_errno (error, errno, "open trace %s", path);
-  reader->traced = (_Atomic uint8_t *) g_malloc0 (floe_index_chunks (reader->index) / 8 + 1);
   return TRUE;
 }
 
@@ -103,15 +107,20 @@ open_places (FloeReader *reader, const FloeReaderOptions *options, GError **erro
 {
   floe_autofd dir = floe_dir_open (options->store, error);
   floe_autofd cache = -1;
+  size_t chunks = floe_index_chunks (reader->index);
 
+  reader->seen = (_Atomic uint8_t *) g_malloc0 (chunks / 8 + 1);
+  reader->traced = (_Atomic uint8_t *) g_malloc0 (chunks / 8 + 1);
   if (dir < 0 || (reader->store = floe_store_open (dir, error)) == NULL || !open_trace (reader, options->trace, error))
     return FALSE;
   if (options->cache != NULL && (cache = open_cache (options->cache, error)) < 0)
     return FALSE;
   if (options->agent != NULL && (reader->client = floe_chunk_client_new (options->agent)) == NULL)
     return floe_error_set_errno (error, errno, "chunk socket %s", options->agent);
-  reader->slots = floe_slots_new (floe_index_chunks (reader->index), cache < 0 ? MEMORY_CACHE : options->cache_size, cache);
-  if (reader->slots == NULL)
+  reader->memory = floe_slots_new (chunks, MEMORY_CACHE, -1);
+  if (cache >= 0)
+    reader->file = floe_slots_new (chunks, options->cache_size, cache);
+  if (reader->memory == NULL || (cache >= 0 && reader->file == NULL))
     return floe_error_set (error, FLOE_ERROR_NO_SPACE, "no memory for the chunk cache");
   floe_fd_steal (&cache);
   return TRUE;
@@ -148,12 +157,14 @@ floe_reader_free (FloeReader *reader)
     g_free (worker);
   }
   g_hash_table_unref (reader->said);
-  floe_slots_free (reader->slots);
+  floe_slots_free (reader->memory);
+  floe_slots_free (reader->file);
   floe_chunk_client_free (reader->client);
   floe_store_free (reader->store);
   floe_table_free (reader->table);
   floe_index_free (reader->index);
   floe_fd_clear (&reader->trace);
+  g_free ((void *) reader->seen);
   g_free ((void *) reader->traced);
   pthread_cond_destroy (&reader->idle);
   pthread_mutex_destroy (&reader->lock);
@@ -295,13 +306,27 @@ fetch (FloeReader *reader, const FloeReaderHost *host, const FloeTableEntry *ent
   }
 }
 
+/* Sets NUMBER's bit; whether it was set before. */
+static bool
+mark (_Atomic uint8_t *bits, size_t number)
+{
+  uint8_t bit = (uint8_t) (1u << (number % 8));
+
+  return (atomic_fetch_or (&bits[number / 8], bit) & bit) != 0;
+}
+
+static bool
+is_marked (_Atomic uint8_t *bits, size_t number)
+{
+  return (atomic_load (&bits[number / 8]) >> (number % 8) & 1) != 0;
+}
+
 static void
 trace (FloeReader *reader, size_t number, const FloeDigest *digest)
 {
-  uint8_t bit = (uint8_t) (1u << (number % 8));
   char line[FLOE_DIGEST_HEX_SIZE];
 
-  if (reader->traced == NULL || (atomic_fetch_or (&reader->traced[number / 8], bit) & bit) != 0)
+  if (reader->trace < 0 || mark (reader->traced, number))
     return;
   floe_digest_to_hex (digest, line);
   line[FLOE_DIGEST_HEX_SIZE - 1] = '\n';
@@ -310,75 +335,93 @@ trace (FloeReader *reader, size_t number, const FloeDigest *digest)
     return;
 }
 
-/* Fills SLOT (or goes without one: NULL) and copies what was asked for. */
+/* What is asked of one chunk. */
+typedef struct {
+  size_t number;
+  FloeDigest digest;
+  uint8_t *buffer;
+  size_t size, within;
+} Part;
+
+/* Decompresses the chunk, copies what was asked for, and fills SLOT of SLOTS with it (NULL: goes without). */
 static int
-read_miss (FloeReader *reader, const FloeReaderHost *host, const FloeDigest *digest, const uint32_t *slot, uint8_t *buffer,
-           size_t size, size_t within)
+read_miss (FloeReader *reader, const FloeReaderHost *host, const Part *part, FloeSlots *slots, uint32_t slot)
 {
   FloeTableEntry entry;
   Worker *worker;
   int failed = EIO;
 
   /* floe_table_matches() has made sure of it at the start. */
-  if (floe_table_find (reader->table, digest, &entry))
+  if (floe_table_find (reader->table, &part->digest, &entry))
     failed = fetch (reader, host, &entry, &worker);
   if (failed != 0) {
-    if (slot != NULL)
-      floe_slots_release (reader->slots, *slot);
+    if (slots != NULL)
+      floe_slots_release (slots, slot);
     return failed;
   }
-  memcpy (buffer, worker->raw + within, size);
-  if (slot != NULL)
-    floe_slots_filled (reader->slots, *slot, worker->raw, entry.raw_size);
+  memcpy (part->buffer, worker->raw + part->within, part->size);
+  mark (reader->seen, part->number);
+  if (slots != NULL)
+    floe_slots_filled (slots, slot, worker->raw, entry.raw_size);
   give_worker (reader, worker);
   return 0;
 }
 
 static int
-read_chunk (FloeReader *reader, const FloeReaderHost *host, size_t number, uint8_t *buffer, size_t size, size_t within)
+read_ready (FloeReader *reader, const FloeReaderHost *host, const Part *part, FloeSlots *slots, uint32_t slot)
 {
-  FloeDigest digest;
-  uint32_t slot, chunk_size;
+  bool done = floe_slots_read (slots, slot, part->buffer, part->size, part->within);
 
-  floe_index_chunk (reader->index, number, &digest, &chunk_size);
-  if (floe_digest_equal (&digest, &reader->zero)) {
-    memset (buffer, 0, size);
-    return 0;
+  floe_slots_release (slots, slot);
+  /* The cache's disk failed; the store may still be whole. */
+  return done ? 0 : read_miss (reader, host, part, NULL, 0);
+}
+
+static int
+read_part (FloeReader *reader, const FloeReaderHost *host, const Part *part)
+{
+  FloeSlots *slots = reader->memory;
+  uint32_t slot;
+
+  if (reader->file != NULL && is_marked (reader->seen, part->number)) {
+    if (floe_slots_peek (reader->memory, part->number, &slot))
+      return read_ready (reader, host, part, reader->memory, slot);
+    slots = reader->file;
   }
-  trace (reader, number, &digest);
-  switch (floe_slots_find (reader->slots, number, &slot, stopped, (void *) host)) {
+  switch (floe_slots_find (slots, part->number, &slot, stopped, (void *) host)) {
+  case FLOE_SLOT_READY:
+    return read_ready (reader, host, part, slots, slot);
   case FLOE_SLOT_FILL:
-    return read_miss (reader, host, &digest, &slot, buffer, size, within);
-  case FLOE_SLOT_NONE:
-    return read_miss (reader, host, &digest, NULL, buffer, size, within);
+    return read_miss (reader, host, part, slots, slot);
   case FLOE_SLOT_STOPPED:
     return ESHUTDOWN;
-  case FLOE_SLOT_READY:
+  case FLOE_SLOT_NONE:
     break;
   }
-  if (floe_slots_read (reader->slots, slot, buffer, size, within)) {
-    floe_slots_release (reader->slots, slot);
-    return 0;
-  }
-  /* The cache's disk failed; the store may still be whole. */
-  floe_slots_release (reader->slots, slot);
-  return read_miss (reader, host, &digest, NULL, buffer, size, within);
+  return read_miss (reader, host, part, NULL, 0);
 }
 
 int
 floe_reader_read (FloeReader *reader, const FloeReaderHost *host, void *buffer, size_t size, uint64_t offset)
 {
-  uint8_t *at = buffer;
+  Part part = { .buffer = buffer };
 
-  while (size > 0) {
-    size_t within = (size_t) (offset % FLOE_CHUNK_SIZE), part = MIN (size, FLOE_CHUNK_SIZE - within);
-    int failed = read_chunk (reader, host, (size_t) (offset / FLOE_CHUNK_SIZE), at, part, within);
+  for (; size > 0; part.buffer += part.size, offset += part.size, size -= part.size) {
+    uint32_t chunk_size;
+    int failed;
 
+    part.number = (size_t) (offset / FLOE_CHUNK_SIZE);
+    part.within = (size_t) (offset % FLOE_CHUNK_SIZE);
+    part.size = MIN (size, FLOE_CHUNK_SIZE - part.within);
+    floe_index_chunk (reader->index, part.number, &part.digest, &chunk_size);
+    if (floe_digest_equal (&part.digest, &reader->zero)) {
+      memset (part.buffer, 0, part.size);
+      continue;
+    }
+    trace (reader, part.number, &part.digest);
+    failed = read_part (reader, host, &part);
     if (failed != 0)
       return failed;
-    at += part;
-    offset += part;
-    size -= part;
   }
   return 0;
 }

@@ -165,6 +165,13 @@ take (FloeSlots *slots, size_t chunk, uint32_t *number)
   return FLOE_SLOT_FILL;
 }
 
+static void
+pin (FloeSlots *slots, uint32_t number)
+{
+  if (slots->slots[number].pins++ == 0)
+    unlist (slots, number);
+}
+
 FloeSlotState
 floe_slots_find (FloeSlots *slots, size_t chunk, uint32_t *number, bool (*stop) (void *data), void *data)
 {
@@ -181,8 +188,7 @@ floe_slots_find (FloeSlots *slots, size_t chunk, uint32_t *number, bool (*stop) 
     }
     slot = &slots->slots[*number];
     if (slot->state == READY) {
-      if (slot->pins++ == 0)
-        unlist (slots, *number);
+      pin (slots, *number);
       break;
     }
     if (stop (data)) {
@@ -193,6 +199,20 @@ floe_slots_find (FloeSlots *slots, size_t chunk, uint32_t *number, bool (*stop) 
   }
   pthread_mutex_unlock (&slots->lock);
   return state;
+}
+
+bool
+floe_slots_peek (FloeSlots *slots, size_t chunk, uint32_t *number)
+{
+  bool ready;
+
+  pthread_mutex_lock (&slots->lock);
+  *number = slots->slot_of[chunk];
+  ready = *number != NO_SLOT && slots->slots[*number].state == READY;
+  if (ready)
+    pin (slots, *number);
+  pthread_mutex_unlock (&slots->lock);
+  return ready;
 }
 
 bool

@@ -27,6 +27,8 @@ void floe_slots_free (FloeSlots *slots);
 
 /* Looks for CHUNK, waiting while another thread fills it. STOP(DATA) is asked five times a second then; never NULL. */
 FloeSlotState floe_slots_find (FloeSlots *slots, size_t chunk, uint32_t *slot, bool (*stop) (void *data), void *data);
+/* Whether CHUNK is there and ready; *slot is pinned then. Never waits. */
+bool floe_slots_peek (FloeSlots *slots, size_t chunk, uint32_t *slot);
 /* Copies SIZE bytes at OFFSET of a pinned, ready slot. false with errno if the file cannot be read. */
 bool floe_slots_read (FloeSlots *slots, uint32_t slot, void *buffer, size_t size, size_t offset);
 /* Puts the chunk's SIZE verified bytes into the slot, makes it ready and unpins it. When the file takes no more (disk
