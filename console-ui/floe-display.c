@@ -61,14 +61,16 @@ display_disconnect (FloeDisplay *display)
   g_clear_object (&display->cancellable);
   floe_clipboard_attach (display->clipboard, NULL);
   g_signal_handlers_disconnect_by_data (session, display);
-  g_signal_handlers_disconnect_by_data (widget, display);
   for (GList *at = spice_session_get_channels (session), *next; at != NULL; at = next) {
     next = at->next;
     g_signal_handlers_disconnect_by_data (at->data, display);
     g_list_free_1 (at);
   }
-  g_object_set (widget, "grab-keyboard", FALSE, NULL);
-  gtk_widget_destroy (widget);
+  if (widget != NULL) {
+    g_signal_handlers_disconnect_by_data (widget, display);
+    g_object_set (widget, "grab-keyboard", FALSE, NULL);
+    gtk_widget_destroy (widget);
+  }
   spice_session_disconnect (session);
 }
 
@@ -157,15 +159,6 @@ on_channel_event (SpiceChannel *channel, SpiceChannelEvent event, FloeDisplay *d
   display_broken (display, event == SPICE_CHANNEL_CLOSED ? "closed" : "channel error");
 }
 
-static void
-on_channel_new (SpiceSession *session G_GNUC_UNUSED, SpiceChannel *channel, FloeDisplay *display)
-{
-  g_signal_connect (channel, "open-fd", G_CALLBACK (on_open_fd), display);
-  g_signal_connect (channel, "channel-event", G_CALLBACK (on_channel_event), display);
-  if (SPICE_IS_MAIN_CHANNEL (channel))
-    floe_clipboard_attach (display->clipboard, SPICE_MAIN_CHANNEL (channel));
-}
-
 /* -- Connecting ----------------------------------------------------------------------------------------------------- */
 
 static void
@@ -214,6 +207,24 @@ display_make_widget (FloeDisplay *display)
 }
 
 static void
+on_channel_new (SpiceSession *session G_GNUC_UNUSED, SpiceChannel *channel, FloeDisplay *display)
+{
+  int id = -1;
+
+  g_signal_connect (channel, "open-fd", G_CALLBACK (on_open_fd), display);
+  g_signal_connect (channel, "channel-event", G_CALLBACK (on_channel_event), display);
+  if (SPICE_IS_MAIN_CHANNEL (channel))
+    floe_clipboard_attach (display->clipboard, SPICE_MAIN_CHANNEL (channel));
+  g_object_get (channel, "channel-id", &id, NULL);
+  if (!SPICE_IS_DISPLAY_CHANNEL (channel) || id != 0 || display->widget != NULL)
+    return;
+  /* Not before there is something to show: the widget wants a main channel that has said how the pointer works. */
+  display->widget = display_make_widget (display);
+  gtk_container_add (display->holder, display->widget);
+  gtk_widget_show (display->widget);
+}
+
+static void
 display_connect (FloeDisplay *display)
 {
   const FloeMachineInfo *info = floe_machine_get_info (display->machine);
@@ -225,9 +236,6 @@ display_connect (FloeDisplay *display)
   /* Before anything of spice-gtk's: our clipboard has to hear of the main channel first. */
   g_signal_connect (display->session, "channel-new", G_CALLBACK (on_channel_new), display);
   g_object_set (spice_gtk_session_get (display->session), "auto-clipboard", FALSE, "auto-usbredir", FALSE, NULL);
-  display->widget = display_make_widget (display);
-  gtk_container_add (display->holder, display->widget);
-  gtk_widget_show (display->widget);
   if (display->audio)
     spice_audio_get (display->session, NULL);
   if (!spice_session_open_fd (display->session, -1))

@@ -501,6 +501,9 @@ floe_window_dispose (GObject *object)
 
   if (window->link != NULL)
     g_signal_handlers_disconnect_by_data (window->link, window);
+  /* While there are still GDK windows: a grab can be given up only from one. */
+  if (window->current != NULL)
+    window_leave (window);
   window->stack = NULL;
   window->current = window->last = NULL;
   g_clear_object (&window->confirm_machine);
@@ -544,6 +547,8 @@ floe_window_new (FloeLink *link)
   window->link = g_object_ref (link);
   window_make_list (window);
   window_fill_monitor (window);
+  /* There may be no mouse: where the keyboard is shows from the start. */
+  gtk_window_set_focus_visible (GTK_WINDOW (window), TRUE);
   g_signal_connect (window, "key-press-event", G_CALLBACK (on_key), NULL);
   g_signal_connect (window, "key-release-event", G_CALLBACK (on_key), NULL);
   g_signal_connect (window, "focus-in-event", G_CALLBACK (on_focus), NULL);
