@@ -5,8 +5,8 @@
 
 static const char *const modifier_names[] = { "<Control>", "<Alt>", "<Shift>", "<Super>" };
 
-/* Keys as GDK names them (gdkkeysyms.h without the prefix). No key that types text beyond letters and digits: which key
- * makes it depends on the keyboard's language. */
+/* Keys as GDK names them (gdkkeysyms.h without the prefix). No key that types text beyond letters: which key makes it depends on
+ * the keyboard's language, and on French ones digits want Shift. */
 static const char *const key_names[] = {
   "Left",   "Right", "Up",    "Down",   "Home",   "End",       "Page_Up", "Page_Down",   "Insert",
   "Delete", "Tab",   "space", "Return", "Escape", "BackSpace", "Pause",   "Scroll_Lock", "Menu",   NULL,
@@ -20,19 +20,13 @@ static const FloePolicyNotYet console_not_yet[] = {
   { NULL },
 };
 
-const char *const *
-floe_policy_accelerator_keys (void)
-{
-  return key_names;
-}
-
 static gboolean
 key_is_known (const char *key)
 {
   size_t size = strlen (key);
 
   if (size == 1)
-    return g_ascii_islower (*key) || g_ascii_isdigit (*key);
+    return g_ascii_islower (*key);
   if (*key == 'F' && size == 2)
     return key[1] >= '1' && key[1] <= '9';
   if (*key == 'F' && size == 3)
@@ -62,7 +56,7 @@ floe_policy_accelerator_parse (const char *text, const char **why)
     text += strlen (modifier_names[i]);
   }
   if (!key_is_known (text))
-    *why = "after the modifiers, a key wanted: a to z, 0 to 9, F1 to F12, or a name such as Right or Page_Up (see docs/policy.md)";
+    *why = "after the modifiers, a key wanted: a to z, F1 to F12, or a name such as Right or Page_Up (see docs/policy.md)";
   /* Whatever is taken here never reaches a guest: a key that people type must not be. */
   else if (!held[0] && !held[1] && !held[3])
     *why = "at least one of <Control>, <Alt> and <Super> wanted: the guests need the key itself";

@@ -57,8 +57,6 @@ const char *floe_policy_usb_mismatch (const FloePolicyUsbRule *rule, const FloeP
 
 /* The accelerator in its one form (see FloePolicyConsole), or NULL with the reason in WHY. */
 char *floe_policy_accelerator_parse (const char *text, const char **why);
-/* Its key names, NULL-terminated, without the letters, digits and F1 to F12. */
-const char *const *floe_policy_accelerator_keys (void);
 
 const char *floe_policy_protocol_name (FloePolicyProtocol protocol);
 /* Adds "tcp 198.51.100.10/32 80,8000-8010" and the like to TEXT: what a rule allows, its id aside. */
