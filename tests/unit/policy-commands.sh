@@ -10,7 +10,7 @@ program=$BUILD/bin/floe-policy
 [ -x "$program" ] || { echo "no $program: build first"; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cp "$SOURCE"/docs/examples/office.json "$SOURCE"/tests/unit/policy-corpus/good/{everything,minimal}.json \
+cp "$SOURCE"/docs/examples/office.json "$SOURCE"/tests/unit/policy-corpus/good/{everything,minimal,notes}.json \
   "$SOURCE"/tests/unit/policy-corpus/bad/usb-opens-any.json "$work"
 cd "$work"
 ln -s /dev/full full
@@ -23,12 +23,14 @@ run() {
 }
 
 transcript() {
-  run lint office.json everything.json minimal.json
+  run lint office.json everything.json minimal.json notes.json
   run lint office.json usb-opens-any.json missing.json
   run lint
   run compile usb-opens-any.json
   run explain office.json machine internet
   run explain everything.json machine Web_2.x-y
+  run explain everything.json machine desk
+  run explain office.json machine
   run explain office.json machine nobody
   run explain office.json packet office egress tcp 198.51.100.10:8005
   run explain office.json packet office egress tcp 198.51.100.10:443
@@ -39,6 +41,8 @@ transcript() {
   run explain everything.json packet desk egress udp 169.254.169.254:53
   run explain everything.json packet desk ingress tcp 192.0.2.200:5900
   run explain everything.json packet offline egress tcp 192.0.2.1:80
+  run explain office.json packet office egress icmp6 2001:db8::1
+  run explain office.json packet office
   run explain office.json packet office out tcp 198.51.100.10:80
   run explain office.json packet office egress tcp 198.51.100.10
   run explain office.json packet office egress tcp 198.51.100.10:65536
@@ -59,6 +63,10 @@ transcript() {
   run explain everything.json usb 046d:c31c '03:*:*'
   run explain everything.json usb 46d:c31c 03:01:01
   run explain everything.json usb 046d:c31c 03:01:01 --port usb1
+  run explain everything.json usb
+  run explain everything.json usb 046d:c31c 03:01:01 --class 3:1:1
+  run compile
+  run schema twice
   run explain everything.json people alice
   run explain everything.json
 }
