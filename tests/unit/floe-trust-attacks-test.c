@@ -947,7 +947,7 @@ strike (const Attack *attack, Endpoint *endpoint)
   accepted += got != NULL;
   g_assert_null (got);
   g_test_message ("%s", error->message);
-  g_assert_error (error, FLOE_ERROR, attack->code);
+  g_assert_error (error, FLOE_ERROR, (int) attack->code);
   if (strstr (error->message, attack->message) == NULL)
     g_test_fail_printf ("%s: '%s' does not say '%s'", attack->name, error->message, attack->message);
 }
