@@ -73,12 +73,12 @@ floe_text_size (guint64 bytes)
 {
   if (bytes < 1000000)
     /* Translators: a size in kilobytes. */
-    return g_strdup_printf (_ ("%.0f kB"), (double) bytes / 1e3);
+    return g_strdup_printf (_ ("%u kB"), (unsigned) (bytes / 1000));
   if (bytes < 1000000000)
     /* Translators: a size in megabytes. */
-    return g_strdup_printf (_ ("%.0f MB"), (double) bytes / 1e6);
-  /* Translators: a size in gigabytes. */
-  return g_strdup_printf (_ ("%.1f GB"), (double) bytes / 1e9);
+    return g_strdup_printf (_ ("%u MB"), (unsigned) (bytes / 1000000));
+  /* Translators: a size in gigabytes: whole ones, decimal mark, tenths. Rounded down: what is here is never overstated. */
+  return g_strdup_printf (_ ("%1$u.%2$u GB"), (unsigned) (bytes / 1000000000), (unsigned) (bytes / 100000000 % 10));
 }
 
 gboolean

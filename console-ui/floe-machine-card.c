@@ -73,7 +73,7 @@ card_update (FloeMachineCard *card)
   floe_label_set (card->sentence, sentence);
   floe_label_set (card->advice, advice);
   floe_widget_set_class (card->advice, "safe", floe_machine_info_complete (info));
-  floe_label_set (card->emulation, info->emulated ? _ ("Emulated: slower than this computer could be") : "");
+  floe_label_set (card->emulation, info->emulated ? _ ("Emulated in software, so it runs slowly") : "");
   floe_label_set (card->problem, info->problem);
   gtk_widget_set_visible (card->progress, percent >= 0 && percent < 100);
   gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (card->progress), MAX (percent, 0) / 100.0);

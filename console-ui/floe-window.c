@@ -214,7 +214,9 @@ list_key (FloeWindow *window, guint keyval, guint modifiers)
   FloeMachine *machine = floe_machine_list_selected (FLOE_MACHINE_LIST (window->list));
   FloeAction action = 0;
 
-  if (modifiers == 0 && keyval == GDK_KEY_Escape && window_view (window, window->last) != NULL) {
+  /* From a row only: elsewhere Escape closes a menu. */
+  if (modifiers == 0 && keyval == GDK_KEY_Escape && GTK_IS_LIST_BOX_ROW (gtk_window_get_focus (GTK_WINDOW (window)))
+      && window_view (window, window->last) != NULL) {
     window_show_machine (window, window->last);
     return TRUE;
   }
@@ -402,9 +404,11 @@ on_link_changed (FloeWindow *window)
 }
 
 static void
-on_trouble (FloeWindow *window, const char *text)
+on_trouble (FloeMachine *machine, const char *text, FloeWindow *window)
 {
-  floe_notice_bar_say (FLOE_NOTICE_BAR (window->bar), text);
+  g_autofree char *line = g_strdup_printf ("%s: %s", floe_machine_get_info (machine)->title, text);
+
+  floe_notice_bar_say (FLOE_NOTICE_BAR (window->bar), line);
 }
 
 static int
@@ -447,7 +451,7 @@ on_machines_changed (FloeWindow *window)
     FloeMachine *machine = g_ptr_array_index (machines, i);
 
     if (!g_ptr_array_find (before, machine, NULL))
-      g_signal_connect_object (machine, "trouble", G_CALLBACK (on_trouble), window, G_CONNECT_SWAPPED);
+      g_signal_connect_object (machine, "trouble", G_CALLBACK (on_trouble), window, 0);
     g_ptr_array_add (window->machines, g_object_ref (machine));
   }
   g_ptr_array_sort (window->machines, compare_machines);

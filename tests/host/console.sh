@@ -243,7 +243,7 @@ for size in 1024x768 1920x1080; do
       'state office running' 'state lab suspended' 'emulated internet 1' 'banner Example S.A.'
     console --language $language
     picture "list-$language-$size"
-    key Down Tab Tab Return
+    key End Tab Tab Return
     picture "menu-$language-$size"
     key Escape
     key ctrl+d

@@ -53,10 +53,10 @@ test_tricks (void)
 static void
 test_size (void)
 {
-  g_autofree char *kb = floe_text_size (1500), *mb = floe_text_size (999999999), *gb = floe_text_size (3100000000);
+  g_autofree char *kb = floe_text_size (1500), *mb = floe_text_size (999999999), *gb = floe_text_size (3199999999);
 
-  g_assert_cmpstr (kb, ==, "2 kB");
-  g_assert_cmpstr (mb, ==, "1000 MB");
+  g_assert_cmpstr (kb, ==, "1 kB");
+  g_assert_cmpstr (mb, ==, "999 MB");
   g_assert_cmpstr (gb, ==, "3.1 GB");
 }
 
