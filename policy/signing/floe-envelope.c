@@ -145,6 +145,7 @@ is_top_level (const char *role)
 static void
 check_delegations (FloeJson *delegations)
 {
+  g_autoptr (GHashTable) seen = NULL;
   FloeJson *roles;
   size_t count;
 
@@ -152,6 +153,7 @@ check_delegations (FloeJson *delegations)
     return;
   check_keys (floe_json_member (delegations, "keys"));
   roles = floe_json_member (delegations, "roles");
+  seen = g_hash_table_new (g_str_hash, g_str_equal);
   count = floe_json_length (roles, ROLES_MAX);
   for (size_t i = 0; i < count; i++) {
     FloeJson *role = floe_json_at (roles, i);
@@ -162,6 +164,8 @@ check_delegations (FloeJson *delegations)
     /* A role's name becomes a file's. */
     if (!floe_name_is_safe (name) || is_top_level (name))
       floe_json_refuse (role, "'%s' is no name for a delegated role", name);
+    if (!g_hash_table_add (seen, (gpointer) name))
+      floe_json_refuse (role, "role '%s' is delegated twice", name);
     floe_json_bool (floe_json_member (role, "terminating"));
     for (size_t j = 0; j < n_paths; j++)
       floe_json_string (floe_json_at (paths, j), STRING_MAX);

@@ -176,9 +176,14 @@ apply (FloeRepository *repository, const char *role, gint64 now, GError **error)
   return floe_repository_commit (repository, FALSE, now, error);
 }
 
+/* A change that failed is not left in memory for the next one to carry along. */
 static gboolean
-finish (FloeRepository *repository, gboolean ok)
+finish (FloeRepository *repository, const char *role, gboolean ok)
 {
+  if (!ok) {
+    g_hash_table_remove (repository->edit, floe_role_delegator (role));
+    g_hash_table_remove (repository->edit, role);
+  }
   floe_repository_forget_keys (repository);
   return ok;
 }
@@ -199,8 +204,8 @@ floe_repository_add_key (FloeRepository *repository, const char *role, GBytes *p
 {
   json_t *delegator = edit_delegator (repository, role, error);
 
-  return finish (repository, delegator != NULL && put_pem (repository, delegator, role, pem, name, error) &&
-                               apply (repository, role, now, error));
+  return finish (repository, role, delegator != NULL && put_pem (repository, delegator, role, pem, name, error) &&
+                                     apply (repository, role, now, error));
 }
 
 gboolean
@@ -208,8 +213,8 @@ floe_repository_remove_key (FloeRepository *repository, const char *role, const 
 {
   json_t *delegator = edit_delegator (repository, role, error);
 
-  return finish (repository,
-                 delegator != NULL && take_key (repository, delegator, role, key, error) && apply (repository, role, now, error));
+  return finish (repository, role, delegator != NULL && take_key (repository, delegator, role, key, error) &&
+                                     apply (repository, role, now, error));
 }
 
 gboolean
@@ -218,8 +223,8 @@ floe_repository_rotate (FloeRepository *repository, const char *role, const char
 {
   json_t *delegator = edit_delegator (repository, role, error);
 
-  return finish (repository, delegator != NULL && take_key (repository, delegator, role, old_key, error) &&
-                               put_pem (repository, delegator, role, pem, name, error) && apply (repository, role, now, error));
+  return finish (repository, role, delegator != NULL && take_key (repository, delegator, role, old_key, error) &&
+                                     put_pem (repository, delegator, role, pem, name, error) && apply (repository, role, now, error));
 }
 
 gboolean
@@ -230,7 +235,7 @@ floe_repository_set_threshold (FloeRepository *repository, const char *role, gui
   if (delegator == NULL)
     return FALSE;
   json_object_set_new (floe_signed_role (delegator, role), "threshold", json_integer ((json_int_t) threshold));
-  return finish (repository, apply (repository, role, now, error));
+  return finish (repository, role, apply (repository, role, now, error));
 }
 
 gboolean
@@ -255,11 +260,11 @@ floe_repository_sign_draft (FloeRepository *repository, const char *role, gint64
   if (draft == NULL)
     return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "there is no draft of %s to sign", role);
   if (!floe_repository_add_signatures (repository, role, draft, &added, error))
-    return finish (repository, FALSE);
+    return finish (repository, role, FALSE);
   if (added == 0)
     return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "no private key here may sign %s", role);
-  return finish (repository, floe_repository_write_draft (repository, role, error) &&
-                               floe_repository_commit (repository, FALSE, now, error));
+  return finish (repository, role, floe_repository_write_draft (repository, role, error) &&
+                                     floe_repository_commit (repository, FALSE, now, error));
 }
 
 gboolean
@@ -271,5 +276,5 @@ floe_repository_discard_draft (FloeRepository *repository, const char *role, GEr
 gboolean
 floe_repository_refresh (FloeRepository *repository, gint64 now, GError **error)
 {
-  return finish (repository, floe_repository_commit (repository, TRUE, now, error));
+  return finish (repository, "timestamp", floe_repository_commit (repository, TRUE, now, error));
 }

@@ -366,14 +366,16 @@ typedef struct {
   GError **error;
 } Asked;
 
-/* OpenSSL asks only when the key is encrypted. */
+/* OpenSSL asks only when the key is encrypted, and, when it gets no answer, again for each form the key could have. */
 static int
 give_passphrase (char *buffer, int size, int writing, void *data)
 {
   Asked *asked = data;
-  const char *text = floe_passphrase_get (asked->passphrase, asked->what, FALSE, asked->error);
+  const char *text = NULL;
 
   (void) writing;
+  if (*asked->error == NULL)
+    text = floe_passphrase_get (asked->passphrase, asked->what, FALSE, asked->error);
   if (text == NULL || strlen (text) > (size_t) size)
     return -1;
   memcpy (buffer, text, strlen (text));

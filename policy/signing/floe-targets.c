@@ -151,6 +151,8 @@ floe_repository_set_target_fd (FloeRepository *repository, const char *role, con
   gint64 length = 0;
   json_t *edit;
 
+  if (!repository->writable)
+    return floe_error_set (error, FLOE_ERROR_REFUSED, "target %s: this repository was opened to be read", name);
   if (!check_name (name, error) || !role_may_sign (repository, role, name, error))
     return FALSE;
   if (!store (repository, name, fd, &digest, &length, error))
