@@ -602,7 +602,9 @@ office_path (void)
 static void
 endless_target (Forge *forge)
 {
-  forge->endless = g_intern_string (office_path ());
+  g_autofree char *path = office_path ();
+
+  forge->endless = g_intern_string (path);
 }
 
 static void
