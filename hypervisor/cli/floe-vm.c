@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/floe-cli.h"
+#include "hypervisor/floe-hypervisor-dbus.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The machines of this endpoint from a terminal. Everything goes over the system bus; floe-hypervisord decides what the caller may do. */
+
+#define NAME "org.floe.Hypervisor1"
+#define ROOT "/org/floe/Hypervisor1"
+/* A suspension writes the machine's memory to disk. */
+#define CALL_TIMEOUT_MS (30 * 60 * 1000)
+
+static GDBusObjectManager *
+connect_to (GError **error)
+{
+  GDBusObjectManager *manager = floe_object_manager_client_new_for_bus_sync (
+    G_BUS_TYPE_SYSTEM, G_DBUS_OBJECT_MANAGER_CLIENT_FLAGS_DO_NOT_AUTO_START, NAME, ROOT, NULL, error);
+  g_autofree char *owner = NULL;
+
+  if (manager == NULL)
+    return NULL;
+  owner = g_dbus_object_manager_client_get_name_owner (G_DBUS_OBJECT_MANAGER_CLIENT (manager));
+  if (owner != NULL)
+    return manager;
+  g_object_unref (manager);
+  floe_error_set (error, FLOE_ERROR_NOT_FOUND, "floe-hypervisord is not running");
+  return NULL;
+}
+
+static FloeHypervisor1 *
+open_root (GError **error)
+{
+  FloeHypervisor1 *root = floe_hypervisor1_proxy_new_for_bus_sync (G_BUS_TYPE_SYSTEM, G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START, NAME, ROOT,
+                                                                   NULL, error);
+
+  if (root == NULL)
+    return NULL;
+  if (floe_hypervisor1_get_version (root) != NULL)
+    return root;
+  g_object_unref (root);
+  floe_error_set (error, FLOE_ERROR_NOT_FOUND, "floe-hypervisord is not running");
+  return NULL;
+}
+
+static int
+by_id (gconstpointer a, gconstpointer b)
+{
+  FloeHypervisor1Machine *const *left = a, *const *right = b;
+
+  return g_strcmp0 (floe_hypervisor1_machine_get_id (*left), floe_hypervisor1_machine_get_id (*right));
+}
+
+/* All machines, in order of id. */
+static GPtrArray *
+list_machines (GError **error)
+{
+  g_autoptr (GDBusObjectManager) manager = connect_to (error);
+  GPtrArray *machines;
+  GList *objects;
+
+  if (manager == NULL)
+    return NULL;
+  machines = g_ptr_array_new_with_free_func (g_object_unref);
+  objects = g_dbus_object_manager_get_objects (manager);
+  for (GList *at = objects; at != NULL; at = at->next) {
+    FloeHypervisor1Machine *machine = floe_object_get_hypervisor1_machine (FLOE_OBJECT (at->data));
+
+    if (machine != NULL)
+      g_ptr_array_add (machines, machine);
+  }
+  g_list_free_full (objects, g_object_unref);
+  g_ptr_array_sort (machines, by_id);
+  return machines;
+}
+
+static FloeHypervisor1Machine *
+find_machine (const char *id, GError **error)
+{
+  g_autoptr (GPtrArray) machines = list_machines (error);
+
+  for (guint i = 0; machines != NULL && i < machines->len; i++) {
+    FloeHypervisor1Machine *machine = g_ptr_array_index (machines, i);
+
+    if (g_strcmp0 (floe_hypervisor1_machine_get_id (machine), id) != 0)
+      continue;
+    g_dbus_proxy_set_default_timeout (G_DBUS_PROXY (machine), CALL_TIMEOUT_MS);
+    return g_object_ref (machine);
+  }
+  if (machines != NULL)
+    floe_error_set (error, FLOE_ERROR_NOT_FOUND, "no machine '%s'; 'floe-vm list' shows all", id);
+  return NULL;
+}
+
+/* Answers TRUE, or the error without the bus's decoration. */
+static gboolean
+outcome (gboolean done, GError **error)
+{
+  if (!done && error != NULL && *error != NULL)
+    g_dbus_error_strip_remote_error (*error);
+  return done;
+}
+
+/* -- Looking ---------------------------------------------------------------------------------------------------------- */
+
+static const FloeCommand commands[];
+
+static gboolean
+parse_plain (const char *name, int positional, int *argc, char ***argv, GError **error)
+{
+  static const GOptionEntry none[] = { { NULL } };
+
+  for (const FloeCommand *command = commands; command->name != NULL; command++)
+    if (strcmp (command->name, name) == 0)
+      return floe_cli_parse (command, none, positional, argc, argv, error);
+  g_assert_not_reached ();
+}
+
+static gboolean
+run_list (int argc, char **argv, GError **error)
+{
+  g_autoptr (GPtrArray) machines = NULL;
+
+  if (!parse_plain ("list", 0, &argc, &argv, error))
+    return FALSE;
+  machines = list_machines (error);
+  if (machines == NULL)
+    return FALSE;
+  g_print ("%-16s %-11s %-5s %8s  %-34s %s\n", "ID", "STATE", "ACCEL", "DESKTOP", "IMAGE", "HERE");
+  for (guint i = 0; i < machines->len; i++) {
+    FloeHypervisor1Machine *machine = g_ptr_array_index (machines, i);
+    guint64 total = floe_hypervisor1_machine_get_image_total_bytes (machine);
+    double seconds = floe_hypervisor1_machine_get_desktop_seconds (machine);
+    const char *state = floe_hypervisor1_machine_get_state (machine);
+    gboolean off = strcmp (state, "stopped") == 0 || strcmp (state, "failed") == 0 || strcmp (state, "suspended") == 0;
+    g_autofree char *desktop = seconds > 0 ? g_strdup_printf ("%.1f s", seconds) : g_strdup ("-");
+
+    g_print ("%-16s %-11s %-5s %8s  %-34s %3.0f %%\n", floe_hypervisor1_machine_get_id (machine), state,
+             off ? "-" : floe_hypervisor1_machine_get_emulated (machine) ? "tcg" : "kvm", desktop,
+             floe_hypervisor1_machine_get_image (machine),
+             total == 0 ? 0 : 100.0 * (double) floe_hypervisor1_machine_get_image_have_bytes (machine) / (double) total);
+  }
+  return TRUE;
+}
+
+static void
+print_dict (GVariant *dict, const char *indent)
+{
+  GVariantIter iter;
+  const char *key;
+  GVariant *value;
+
+  g_variant_iter_init (&iter, dict);
+  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
+    g_autoptr (GVariant) held = value;
+
+    if (g_variant_is_of_type (value, G_VARIANT_TYPE ("aa{sv}")))
+      continue;
+    g_autofree char *text =
+      g_variant_is_of_type (value, G_VARIANT_TYPE_STRING) ? g_variant_dup_string (value, NULL) : g_variant_print (value, FALSE);
+
+    g_print ("%s%-18s %s\n", indent, key, text);
+  }
+}
+
+static gboolean
+run_show (int argc, char **argv, GError **error)
+{
+  g_autoptr (FloeHypervisor1Machine) machine = NULL;
+
+  if (!parse_plain ("show", 1, &argc, &argv, error))
+    return FALSE;
+  machine = find_machine (argv[1], error);
+  if (machine == NULL)
+    return FALSE;
+  g_print ("%-18s %s\n", "id", floe_hypervisor1_machine_get_id (machine));
+  g_print ("%-18s %s\n", "title", floe_hypervisor1_machine_get_title (machine));
+  g_print ("%-18s %s\n", "colour", floe_hypervisor1_machine_get_colour (machine));
+  g_print ("%-18s %s\n", "state", floe_hypervisor1_machine_get_state (machine));
+  g_print ("%-18s %s\n", "problem", floe_hypervisor1_machine_get_problem (machine));
+  g_print ("%-18s %s\n", "image", floe_hypervisor1_machine_get_image (machine));
+  g_print ("%-18s %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " bytes\n", "here",
+           floe_hypervisor1_machine_get_image_have_bytes (machine), floe_hypervisor1_machine_get_image_total_bytes (machine));
+  g_print ("%-18s %" G_GUINT64_FORMAT " bytes\n", "fetched", floe_hypervisor1_machine_get_image_fetched_bytes (machine));
+  g_print ("%-18s %s\n", "emulated", floe_hypervisor1_machine_get_emulated (machine) ? "yes" : "no");
+  g_print ("%-18s %.1f s\n", "desktop", floe_hypervisor1_machine_get_desktop_seconds (machine));
+  print_dict (floe_hypervisor1_machine_get_sharing (machine), "sharing ");
+  return TRUE;
+}
+
+static void
+print_rules (GVariant *rules)
+{
+  GVariantIter iter;
+  GVariant *rule;
+
+  g_print ("\n%-24s %-6s %12s %14s\n", "RULE", "", "PACKETS", "BYTES");
+  g_variant_iter_init (&iter, rules);
+  while ((rule = g_variant_iter_next_value (&iter)) != NULL) {
+    g_autoptr (GVariant) held = rule;
+    const char *name = "";
+    guint64 packets = 0, bytes = 0;
+    gboolean allowed = FALSE;
+
+    g_variant_lookup (rule, "rule", "&s", &name);
+    g_variant_lookup (rule, "allowed", "b", &allowed);
+    g_variant_lookup (rule, "packets", "t", &packets);
+    g_variant_lookup (rule, "bytes", "t", &bytes);
+    g_print ("%-24s %-6s %12" G_GUINT64_FORMAT " %14" G_GUINT64_FORMAT "\n", name, allowed ? "allow" : "drop", packets, bytes);
+  }
+}
+
+static gboolean
+run_stats (int argc, char **argv, GError **error)
+{
+  g_autoptr (FloeHypervisor1Machine) machine = NULL;
+  g_autoptr (GVariant) counters = NULL, rules = NULL;
+
+  if (!parse_plain ("stats", 1, &argc, &argv, error))
+    return FALSE;
+  machine = find_machine (argv[1], error);
+  if (machine == NULL || !outcome (floe_hypervisor1_machine_call_statistics_sync (machine, &counters, NULL, error), error))
+    return FALSE;
+  print_dict (counters, "");
+  rules = g_variant_lookup_value (counters, "rules", G_VARIANT_TYPE ("aa{sv}"));
+  if (rules != NULL)
+    print_rules (rules);
+  return TRUE;
+}
+
+static gboolean
+run_status (int argc, char **argv, GError **error)
+{
+  g_autoptr (FloeHypervisor1) root = NULL;
+  const char *problem;
+
+  if (!parse_plain ("status", 0, &argc, &argv, error))
+    return FALSE;
+  root = open_root (error);
+  if (root == NULL)
+    return FALSE;
+  problem = floe_hypervisor1_get_policy_problem (root);
+  g_print ("version:     %s\n", floe_hypervisor1_get_version (root));
+  g_print ("accelerator: %s: %s\n", floe_hypervisor1_get_accelerator (root), floe_hypervisor1_get_accelerator_reason (root));
+  g_print ("policy:      %s, version %" G_GUINT64_FORMAT "\n", floe_hypervisor1_get_policy_group (root),
+           floe_hypervisor1_get_policy_version (root));
+  if (problem != NULL && *problem != '\0')
+    g_print ("problem:     %s\n", problem);
+  g_print ("background:  %s\n", floe_hypervisor1_get_background_allowed (root) ? "allowed" : "waits for a machine to start");
+  return TRUE;
+}
+
+static gboolean
+run_usb (int argc, char **argv, GError **error)
+{
+  g_autoptr (FloeHypervisor1) root = NULL;
+  GVariantIter iter;
+  GVariant *device;
+
+  if (!parse_plain ("usb", 0, &argc, &argv, error))
+    return FALSE;
+  root = open_root (error);
+  if (root == NULL)
+    return FALSE;
+  g_print ("%-10s %-9s %-8s %-14s %-16s %-8s %s\n", "PORT", "DEVICE", "VERDICT", "MACHINE", "RULE", "ENFORCED", "NAME");
+  g_variant_iter_init (&iter, floe_hypervisor1_get_usb_devices (root));
+  while ((device = g_variant_iter_next_value (&iter)) != NULL) {
+    g_autoptr (GVariant) held = device;
+    const char *path = "", *name = "", *verdict = "", *machine = "", *rule = "";
+    guint16 vendor = 0, product = 0;
+    gboolean enforced = FALSE;
+
+    g_variant_lookup (device, "path", "&s", &path);
+    g_variant_lookup (device, "vendor", "q", &vendor);
+    g_variant_lookup (device, "product", "q", &product);
+    g_variant_lookup (device, "name", "&s", &name);
+    g_variant_lookup (device, "verdict", "&s", &verdict);
+    g_variant_lookup (device, "machine", "&s", &machine);
+    g_variant_lookup (device, "rule", "&s", &rule);
+    g_variant_lookup (device, "enforced", "b", &enforced);
+    g_print ("%-10s %04x:%04x %-8s %-14s %-16s %-8s %s\n", path, vendor, product, verdict, *machine != '\0' ? machine : "-", rule,
+             enforced ? "yes" : "no", name);
+  }
+  return TRUE;
+}
+
+static void
+on_audit (FloeHypervisor1 *root G_GNUC_UNUSED, const char *kind, GVariant *fields, gpointer data G_GNUC_UNUSED)
+{
+  g_autoptr (GDateTime) now = g_date_time_new_now_utc ();
+  g_autofree char *time = g_date_time_format (now, "%FT%TZ");
+  g_autofree char *text = g_variant_print (fields, FALSE);
+
+  g_print ("%s %s %s\n", time, kind, text);
+  fflush (stdout);
+}
+
+static gboolean
+run_events (int argc, char **argv, GError **error)
+{
+  g_autoptr (FloeHypervisor1) root = NULL;
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+
+  if (!parse_plain ("events", 0, &argc, &argv, error))
+    return FALSE;
+  root = open_root (error);
+  if (root == NULL)
+    return FALSE;
+  g_signal_connect (root, "audit", G_CALLBACK (on_audit), NULL);
+  g_main_loop_run (loop);
+  return TRUE;
+}
+
+/* -- Doing ------------------------------------------------------------------------------------------------------------ */
+
+typedef gboolean (*MachineCall) (FloeHypervisor1Machine *machine, GCancellable *cancellable, GError **error);
+
+static gboolean
+run_call (const char *name, MachineCall call, int argc, char **argv, GError **error)
+{
+  g_autoptr (FloeHypervisor1Machine) machine = NULL;
+
+  if (!parse_plain (name, 1, &argc, &argv, error))
+    return FALSE;
+  machine = find_machine (argv[1], error);
+  return machine != NULL && outcome (call (machine, NULL, error), error);
+}
+
+static gboolean
+run_start (int argc, char **argv, GError **error)
+{
+  return run_call ("start", floe_hypervisor1_machine_call_start_sync, argc, argv, error);
+}
+
+static gboolean
+run_reset (int argc, char **argv, GError **error)
+{
+  return run_call ("reset", floe_hypervisor1_machine_call_reset_sync, argc, argv, error);
+}
+
+static gboolean
+run_suspend (int argc, char **argv, GError **error)
+{
+  return run_call ("suspend", floe_hypervisor1_machine_call_suspend_sync, argc, argv, error);
+}
+
+static gboolean
+run_resume (int argc, char **argv, GError **error)
+{
+  return run_call ("resume", floe_hypervisor1_machine_call_resume_sync, argc, argv, error);
+}
+
+static gboolean
+run_stop (int argc, char **argv, GError **error)
+{
+  g_autoptr (FloeHypervisor1Machine) machine = NULL;
+  gboolean force = FALSE;
+  const GOptionEntry entries[] = {
+    { "force", 'f', 0, G_OPTION_ARG_NONE, &force, "end it at once, and throw a suspended machine's memory away", NULL },
+    { NULL },
+  };
+  const FloeCommand self = { "stop", "[--force] ID", "", NULL };
+
+  if (!floe_cli_parse (&self, entries, 1, &argc, &argv, error))
+    return FALSE;
+  machine = find_machine (argv[1], error);
+  return machine != NULL &&
+         outcome (floe_hypervisor1_machine_call_stop_sync (machine, force ? "force" : "shutdown", NULL, error), error);
+}
+
+static gboolean
+run_display (int argc, char **argv, GError **error)
+{
+  g_autoptr (FloeHypervisor1Machine) machine = NULL;
+
+  if (!parse_plain ("display", 1, &argc, &argv, error))
+    return FALSE;
+  machine = find_machine (argv[1], error);
+  if (machine == NULL)
+    return FALSE;
+  g_print ("The display of %s has no address. floe-console shows it: each SPICE channel is a socket that OpenDisplay() of\n%s hands over.\n",
+           argv[1], g_dbus_proxy_get_object_path (G_DBUS_PROXY (machine)));
+  return TRUE;
+}
+
+static const FloeCommand commands[] = {
+  { "list", "", "all machines, with state and image", run_list },
+  { "show", "ID", "everything about one machine", run_show },
+  { "start", "ID", "start a machine that is stopped", run_start },
+  { "stop", "[--force] ID", "ask the guest to shut down, or end it at once", run_stop },
+  { "reset", "ID", "press the machine's reset button", run_reset },
+  { "suspend", "ID", "save the machine to disk and end it", run_suspend },
+  { "resume", "ID", "go on where suspend ended", run_resume },
+  { "stats", "ID", "packets by rule, address, processes", run_stats },
+  { "display", "ID", "how the machine's display is reached", run_display },
+  { "usb", "", "USB devices and their verdicts", run_usb },
+  { "status", "", "accelerator and policy of this endpoint", run_status },
+  { "events", "", "what policy decides, as it happens", run_events },
+  { NULL },
+};
+
+int
+main (int argc, char **argv)
+{
+  /* As every program of Floe; machines are found over the bus, so nothing in the file matters here. */
+  if (argc > 2 && strcmp (argv[1], "--config") == 0) {
+    memmove (argv + 1, argv + 3, sizeof *argv * (size_t) (argc - 2));
+    argc -= 2;
+  }
+  return floe_cli_run ("floe-vm", "the machines of this endpoint", commands, argc, argv);
+}

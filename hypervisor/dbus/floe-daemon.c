@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "hypervisor/dbus/floe-daemon.h"
+
+#include "common/floe-fd.h"
+#include "common/floe-log.h"
+#include "hypervisor/dbus/floe-authority.h"
+#include "hypervisor/dbus/floe-export.h"
+#include "hypervisor/machine/floe-machine.h"
+#include "hypervisor/machine/floe-process.h"
+#include "hypervisor/machine/floe-record.h"
+#include "hypervisor/policy-loader/floe-loader.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Theory of operation: the main thread owns everything here. D-Bus methods run in GDBus's worker threads, since they wait; they reach
+ * the daemon only through the functions in FloeExportActions, which fetch what they need under `lock` or by floe_main_call(). */
+
+#define TICK_S 60
+#define DAY_S 86400
+
+struct _FloeDaemon {
+  FloeHost *host;
+  FloeLoader *loader;
+  GMutex loading; /* the loader, one thread at a time */
+  FloeInForce *in_force;
+  GHashTable *machines; /* id -> FloeMachine */
+  GHashTable *used_slots;
+  FloeUsb *usb;
+  FloeAuthority *authority;
+  FloeExport *export;
+  gboolean serving; /* machines have their objects */
+  char *problem;
+  guint tick;
+};
+
+/* -- Machines --------------------------------------------------------------------------------------------------------- */
+
+/* Names below DIR that can be machines. */
+static GPtrArray *
+list_names (int dir)
+{
+  GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
+  int copy = openat (dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *stream = copy < 0 ? NULL : fdopendir (copy);
+  struct dirent *entry;
+
+  while (stream != NULL && (entry = readdir (stream)) != NULL)
+    if (floe_name_is_safe (entry->d_name))
+      g_ptr_array_add (names, g_strdup (entry->d_name));
+  if (stream != NULL)
+    closedir (stream);
+  return names;
+}
+
+/* Slots of all machines that anything is kept of, in the policy or not: what follows from a slot must never be two machines'. */
+static void
+collect_slots (FloeDaemon *daemon)
+{
+  g_autoptr (GPtrArray) names = list_names (daemon->host->machines_state);
+
+  for (guint i = 0; i < names->len; i++) {
+    floe_autofd dir = floe_dir_make_at (daemon->host->machines_state, g_ptr_array_index (names, i), 0700, NULL);
+    g_autoptr (GBytes) bytes = dir < 0 ? NULL : floe_file_read_at (dir, "disk.json", FLOE_RECORD_MAX_BYTES, NULL);
+    g_autoptr (FloeDiskRecord) record = bytes == NULL ? NULL : floe_disk_record_parse (bytes, "disk.json", NULL);
+
+    if (record != NULL)
+      g_hash_table_add (daemon->used_slots, GUINT_TO_POINTER (record->slot));
+  }
+}
+
+static unsigned
+free_slot (FloeDaemon *daemon)
+{
+  unsigned slot = 0;
+
+  while (g_hash_table_contains (daemon->used_slots, GUINT_TO_POINTER (slot)))
+    slot++;
+  return slot;
+}
+
+static void
+on_machine_changed (FloeMachine *machine, gpointer data)
+{
+  FloeDaemon *daemon = data;
+
+  if (daemon->export != NULL)
+    floe_export_update_machine (daemon->export, machine);
+}
+
+/* The machine ID, known or made now; NULL when what is kept of it cannot be read (logged). */
+static FloeMachine *
+find_or_make (FloeDaemon *daemon, const char *id)
+{
+  FloeMachine *machine = g_hash_table_lookup (daemon->machines, id);
+  g_autoptr (GError) error = NULL;
+
+  if (machine != NULL)
+    return machine;
+  machine = floe_machine_new (daemon->host, id, free_slot (daemon), on_machine_changed, daemon, &error);
+  if (machine == NULL) {
+    floe_log (G_LOG_LEVEL_WARNING, "machine cannot be set up", "VM", id, "ERROR", error->message, NULL);
+    return NULL;
+  }
+  g_hash_table_add (daemon->used_slots, GUINT_TO_POINTER (floe_machine_slot (machine)));
+  g_hash_table_insert (daemon->machines, g_strdup (id), machine);
+  if (daemon->serving)
+    floe_export_add_machine (daemon->export, machine);
+  return machine;
+}
+
+static void
+give_policy (FloeDaemon *daemon, FloeMachine *machine, const FloePolicyMachine *spec)
+{
+  FloeInForce *in_force = daemon->in_force;
+  g_autofree char *key = spec == NULL ? NULL : g_strdup_printf ("%s/%s", spec->image_name, spec->image_channel);
+
+  floe_machine_set_policy (machine, in_force->policy, spec, key == NULL ? NULL : g_hash_table_lookup (in_force->images, key),
+                           key == NULL ? "not in the policy in force" : g_hash_table_lookup (in_force->problems, key));
+}
+
+/* Machines that the policy dropped are forgotten once they do not run. */
+static void
+drop_strangers (FloeDaemon *daemon)
+{
+  const FloePolicyContent *content = floe_policy_content (daemon->in_force->policy);
+  GHashTableIter iter;
+  gpointer id, machine;
+
+  g_hash_table_iter_init (&iter, daemon->machines);
+  while (g_hash_table_iter_next (&iter, &id, &machine)) {
+    g_autoptr (FloeMachineView) view = NULL;
+
+    if (floe_policy_find_machine (content, id) != NULL)
+      continue;
+    give_policy (daemon, machine, NULL);
+    view = floe_machine_view (machine);
+    if (view->state != FLOE_MACHINE_STOPPED && view->state != FLOE_MACHINE_FAILED)
+      continue;
+    if (daemon->serving)
+      floe_export_remove_machine (daemon->export, machine);
+    g_hash_table_iter_remove (&iter);
+  }
+}
+
+/* -- Policy ----------------------------------------------------------------------------------------------------------- */
+
+static void
+check_lease (FloeDaemon *daemon)
+{
+  g_autofree char *reason = NULL;
+  GHashTableIter iter;
+  gpointer machine;
+  gint64 age;
+
+  if (daemon->in_force == NULL)
+    return;
+  g_mutex_lock (&daemon->loading);
+  age = floe_loader_time (daemon->loader) - daemon->in_force->refreshed;
+  g_mutex_unlock (&daemon->loading);
+  if (age > (gint64) floe_policy_content (daemon->in_force->policy)->lease_days * DAY_S)
+    reason = g_strdup_printf ("no contact with the management server for %" G_GINT64_FORMAT " days, the policy allows %u", age / DAY_S,
+                              floe_policy_content (daemon->in_force->policy)->lease_days);
+  g_hash_table_iter_init (&iter, daemon->machines);
+  while (g_hash_table_iter_next (&iter, NULL, &machine))
+    floe_machine_set_barred (machine, reason);
+}
+
+static void
+set_problem (FloeDaemon *daemon, const char *problem)
+{
+  g_free (daemon->problem);
+  daemon->problem = g_strdup (problem);
+  if (daemon->export != NULL)
+    floe_export_set_policy (daemon->export, daemon->in_force, daemon->problem);
+}
+
+/* Puts IN_FORCE (taken) in force: machines, their networks, USB. */
+static void
+put_in_force (FloeDaemon *daemon, FloeInForce *in_force)
+{
+  const FloePolicyContent *content = floe_policy_content (in_force->policy);
+
+  floe_in_force_unref (daemon->in_force);
+  daemon->in_force = in_force;
+  for (size_t i = 0; i < content->n_machines; i++) {
+    FloeMachine *machine = find_or_make (daemon, content->machines[i].id);
+
+    if (machine != NULL)
+      give_policy (daemon, machine, &content->machines[i]);
+  }
+  drop_strangers (daemon);
+  if (daemon->usb != NULL)
+    floe_usb_set_policy (daemon->usb, in_force->policy);
+  check_lease (daemon);
+}
+
+typedef struct {
+  FloeDaemon *daemon;
+  FloeInForce *in_force;
+  const GError *error;
+  guint64 version;
+} Refreshed;
+
+static void
+take_refreshed (gpointer data)
+{
+  Refreshed *refreshed = data;
+  FloeDaemon *daemon = refreshed->daemon;
+
+  if (refreshed->in_force != NULL) {
+    put_in_force (daemon, g_steal_pointer (&refreshed->in_force));
+    set_problem (daemon, "");
+    floe_log (G_LOG_LEVEL_MESSAGE, "policy in force", "GROUP", daemon->host->config->group, NULL);
+  } else {
+    set_problem (daemon, refreshed->error->message);
+    floe_log (G_LOG_LEVEL_WARNING, "new policy refused, the one in force stays", "ERROR", refreshed->error->message, NULL);
+  }
+  if (daemon->in_force != NULL)
+    refreshed->version = floe_policy_version (daemon->in_force->policy);
+}
+
+static gboolean
+refresh (gpointer data, guint64 *version, GError **error)
+{
+  FloeDaemon *daemon = data;
+  g_autoptr (GError) local = NULL;
+  Refreshed refreshed = { .daemon = daemon };
+
+  g_mutex_lock (&daemon->loading);
+  refreshed.in_force = floe_loader_refresh (daemon->loader, &local);
+  g_mutex_unlock (&daemon->loading);
+  refreshed.error = local;
+  floe_main_call (take_refreshed, &refreshed);
+  *version = refreshed.version;
+  if (local == NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
+static gboolean
+on_tick (gpointer data)
+{
+  FloeDaemon *daemon = data;
+
+  check_lease (daemon);
+  floe_export_update_background (daemon->export);
+  return G_SOURCE_CONTINUE;
+}
+
+/* -- Taking over ------------------------------------------------------------------------------------------------------ */
+
+static void
+adopt_all (FloeDaemon *daemon)
+{
+  g_autoptr (GPtrArray) running = list_names (daemon->host->machines_run);
+  g_autoptr (GHashTable) pids = g_hash_table_new (NULL, NULL);
+  const uid_t first = daemon->host->config->uid_base;
+  guint killed;
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < running->len; i++) {
+    FloeMachine *machine = find_or_make (daemon, g_ptr_array_index (running, i));
+    g_autoptr (GError) local = NULL;
+
+    if (machine == NULL)
+      continue;
+    if (!floe_machine_adopt (machine, &local))
+      floe_log (G_LOG_LEVEL_WARNING, "machine not adopted but ended", "VM", floe_machine_id (machine), "ERROR", local->message, NULL);
+    floe_machine_add_pids (machine, pids);
+  }
+  killed = floe_process_sweep (first, first + 2 * FLOE_NET_SLOTS - 1, pids);
+  if (killed > 0)
+    floe_log (G_LOG_LEVEL_WARNING, "processes of machines without a record were killed", NULL);
+  if (daemon->host->net != NULL && !floe_net_sweep (daemon->host->net, &error))
+    floe_log (G_LOG_LEVEL_WARNING, "old network rules not removed", "ERROR", error->message, NULL);
+}
+
+static void
+on_usb_changed (FloeUsb *usb G_GNUC_UNUSED, const FloeUsbDevice *device, gboolean gone, gpointer data)
+{
+  FloeDaemon *daemon = data;
+
+  if (daemon->export != NULL && daemon->usb != NULL)
+    floe_export_usb_changed (daemon->export, floe_usb_devices (daemon->usb), device, gone);
+}
+
+static gboolean
+load_kept (FloeDaemon *daemon, GError **error)
+{
+  FloeLoaderOptions options = {
+    .state = daemon->host->config->state,
+    .root = daemon->host->config->root,
+    .group = daemon->host->config->group,
+  };
+  g_autoptr (GError) local = NULL;
+  FloeInForce *in_force;
+
+  daemon->loader = floe_loader_new (&options, error);
+  if (daemon->loader == NULL)
+    return FALSE;
+  in_force = floe_loader_resume (daemon->loader, &local);
+  if (in_force != NULL)
+    put_in_force (daemon, in_force);
+  else
+    daemon->problem = g_strdup_printf ("no policy yet: %s", local->message);
+  return TRUE;
+}
+
+FloeDaemon *
+floe_daemon_new (FloeHost *host, GDBusConnection *bus, GError **error)
+{
+  g_autoptr (FloeDaemon) daemon = g_new0 (FloeDaemon, 1);
+  g_autoptr (GError) usb_error = NULL;
+  FloeExportActions actions = { .refresh = refresh, .data = daemon };
+
+  daemon->host = host;
+  g_mutex_init (&daemon->loading);
+  daemon->machines = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) floe_machine_unref);
+  daemon->used_slots = g_hash_table_new (NULL, NULL);
+  daemon->problem = g_strdup ("");
+  collect_slots (daemon);
+  if (!load_kept (daemon, error))
+    return NULL;
+  adopt_all (daemon);
+  daemon->authority = floe_authority_new (bus);
+  daemon->export = floe_export_new (bus, host, daemon->authority, &actions);
+  daemon->usb = floe_usb_new ("/sys", host->config->usb, on_usb_changed, daemon, &usb_error);
+  if (daemon->usb == NULL)
+    floe_log (G_LOG_LEVEL_WARNING, "USB gate not in force", "ERROR", usb_error->message, NULL);
+  else if (daemon->in_force != NULL)
+    floe_usb_set_policy (daemon->usb, daemon->in_force->policy);
+  return g_steal_pointer (&daemon);
+}
+
+/* -- Serving ---------------------------------------------------------------------------------------------------------- */
+
+static gpointer
+autostart_one (gpointer data)
+{
+  g_autoptr (FloeMachine) machine = data;
+  g_autoptr (GError) error = NULL;
+
+  if (!floe_machine_start (machine, &error))
+    floe_log (G_LOG_LEVEL_WARNING, "machine not started", "VM", floe_machine_id (machine), "ERROR", error->message, NULL);
+  return NULL;
+}
+
+static void
+autostart (FloeDaemon *daemon)
+{
+  GHashTableIter iter;
+  gpointer machine;
+
+  g_hash_table_iter_init (&iter, daemon->machines);
+  while (g_hash_table_iter_next (&iter, NULL, &machine)) {
+    g_autoptr (FloeMachineView) view = floe_machine_view (machine);
+
+    if (view->autostart && view->state == FLOE_MACHINE_STOPPED)
+      g_thread_unref (g_thread_new ("floe-autostart", autostart_one, floe_machine_ref (machine)));
+  }
+}
+
+void
+floe_daemon_serve (FloeDaemon *daemon)
+{
+  GHashTableIter iter;
+  gpointer machine;
+  guint64 version;
+
+  /* The agent may have spooled something while nobody listened. */
+  (void) !refresh (daemon, &version, NULL);
+  g_hash_table_iter_init (&iter, daemon->machines);
+  while (g_hash_table_iter_next (&iter, NULL, &machine))
+    floe_export_add_machine (daemon->export, machine);
+  daemon->serving = TRUE;
+  floe_export_set_policy (daemon->export, daemon->in_force, daemon->problem);
+  if (daemon->usb != NULL)
+    floe_export_usb_changed (daemon->export, floe_usb_devices (daemon->usb), NULL, FALSE);
+  floe_export_publish (daemon->export);
+  daemon->tick = g_timeout_add_seconds (TICK_S, on_tick, daemon);
+  autostart (daemon);
+}
+
+void
+floe_daemon_free (FloeDaemon *daemon)
+{
+  GHashTableIter iter;
+  gpointer machine;
+
+  if (daemon == NULL)
+    return;
+  if (daemon->tick != 0)
+    g_source_remove (daemon->tick);
+  g_clear_pointer (&daemon->usb, floe_usb_free);
+  g_clear_pointer (&daemon->export, floe_export_free);
+  g_hash_table_iter_init (&iter, daemon->machines);
+  while (g_hash_table_iter_next (&iter, NULL, &machine))
+    floe_machine_abandon (machine);
+  g_hash_table_unref (daemon->machines);
+  g_hash_table_unref (daemon->used_slots);
+  floe_in_force_unref (daemon->in_force);
+  floe_loader_free (daemon->loader);
+  floe_authority_free (daemon->authority);
+  g_mutex_clear (&daemon->loading);
+  g_free (daemon->problem);
+  g_free (daemon);
+}

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "hypervisor/dbus/floe-export.h"
+
+#include "common/floe-fd.h"
+#include "hypervisor/floe-hypervisor-dbus.h"
+
+#include <gio/gunixfdlist.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ROOT "/org/floe/Hypervisor1"
+#define MACHINES ROOT "/machine/"
+/* A guest without a SPICE agent never says that its desktop is up; its image must arrive all the same. */
+#define STARTING_MAX_US (10 * 60 * G_USEC_PER_SEC)
+
+typedef struct {
+  FloeMachine *machine;
+  FloeHypervisor1Machine *skeleton;
+  FloeMachineState state;
+  gint64 starting_since;
+} Exported;
+
+typedef struct {
+  guint64 have, total, fetched;
+} ImageReport;
+
+struct _FloeExport {
+  GDBusConnection *bus;
+  FloeHost *host;
+  FloeAuthority *authority;
+  FloeExportActions actions;
+  GDBusObjectManagerServer *manager;
+  FloeHypervisor1 *root;
+  GHashTable *machines; /* id -> Exported */
+  GHashTable *reports;  /* "NAME/VERSION" -> ImageReport */
+};
+
+char *
+floe_export_escape (const char *id)
+{
+  GString *escaped = g_string_new (NULL);
+
+  for (const char *at = id; *at != '\0'; at++) {
+    if (g_ascii_isalpha (*at) || (g_ascii_isdigit (*at) && at != id))
+      g_string_append_c (escaped, *at);
+    else
+      g_string_append_printf (escaped, "_%02x", (unsigned char) *at);
+  }
+  if (escaped->len == 0)
+    g_string_append_c (escaped, '_');
+  return g_string_free (escaped, FALSE);
+}
+
+static void
+exported_free (gpointer data)
+{
+  Exported *exported = data;
+
+  g_signal_handlers_disconnect_by_data (exported->skeleton, exported->machine);
+  g_object_unref (exported->skeleton);
+  floe_machine_unref (exported->machine);
+  g_free (exported);
+}
+
+/* -- Methods: worker threads ------------------------------------------------------------------------------------------ */
+
+static gboolean
+on_authorize (GDBusInterfaceSkeleton *skeleton G_GNUC_UNUSED, GDBusMethodInvocation *invocation, gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (floe_authority_check (data, invocation, &error))
+    return TRUE;
+  g_dbus_method_invocation_return_gerror (invocation, error);
+  return FALSE;
+}
+
+/* Answers a method without results. ERROR by address: it is set while DONE, another argument, is worked out. */
+static gboolean
+answer (GDBusMethodInvocation *invocation, gboolean done, GError *const *error)
+{
+  if (done)
+    g_dbus_method_invocation_return_value (invocation, NULL);
+  else
+    g_dbus_method_invocation_return_gerror (invocation, *error);
+  return TRUE;
+}
+
+static gboolean
+on_start (FloeHypervisor1Machine *object G_GNUC_UNUSED, GDBusMethodInvocation *invocation, gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  return answer (invocation, floe_machine_start (data, &error), &error);
+}
+
+static gboolean
+on_stop (FloeHypervisor1Machine *object G_GNUC_UNUSED, GDBusMethodInvocation *invocation, const char *how, gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean force = strcmp (how, "force") == 0;
+
+  if (!force && strcmp (how, "shutdown") != 0) {
+    floe_error_set (&error, FLOE_ERROR_INVALID, "Stop: \"shutdown\" or \"force\" wanted");
+    return answer (invocation, FALSE, &error);
+  }
+  return answer (invocation, floe_machine_stop (data, force, &error), &error);
+}
+
+static gboolean
+on_reset (FloeHypervisor1Machine *object G_GNUC_UNUSED, GDBusMethodInvocation *invocation, gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  return answer (invocation, floe_machine_reset (data, &error), &error);
+}
+
+static gboolean
+on_suspend (FloeHypervisor1Machine *object G_GNUC_UNUSED, GDBusMethodInvocation *invocation, gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  return answer (invocation, floe_machine_suspend (data, &error), &error);
+}
+
+static gboolean
+on_resume (FloeHypervisor1Machine *object G_GNUC_UNUSED, GDBusMethodInvocation *invocation, gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  return answer (invocation, floe_machine_resume (data, &error), &error);
+}
+
+static gboolean
+on_open_display (FloeHypervisor1Machine *object, GDBusMethodInvocation *invocation, GUnixFDList *fds G_GNUC_UNUSED, gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GUnixFDList) list = NULL;
+  int fd = floe_machine_open_display (data, &error);
+
+  if (fd < 0)
+    return answer (invocation, FALSE, &error);
+  list = g_unix_fd_list_new_from_array (&fd, 1);
+  floe_hypervisor1_machine_complete_open_display (object, invocation, list, g_variant_new_handle (0));
+  return TRUE;
+}
+
+static gboolean
+on_statistics (FloeHypervisor1Machine *object, GDBusMethodInvocation *invocation, gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  GVariant *counters = floe_machine_statistics (data, &error);
+
+  if (counters == NULL)
+    return answer (invocation, FALSE, &error);
+  floe_hypervisor1_machine_complete_statistics (object, invocation, counters);
+  return TRUE;
+}
+
+static gboolean
+on_spool_changed (FloeHypervisor1 *object, GDBusMethodInvocation *invocation, gpointer data)
+{
+  FloeExport *export = data;
+  g_autoptr (GError) error = NULL;
+  guint64 version = 0;
+
+  if (!export->actions.refresh (export->actions.data, &version, &error))
+    return answer (invocation, FALSE, &error);
+  floe_hypervisor1_complete_spool_changed (object, invocation, version);
+  return TRUE;
+}
+
+/* -- Image reports ---------------------------------------------------------------------------------------------------- */
+
+static void
+show_report (FloeExport *export, Exported *exported)
+{
+  const char *image = floe_hypervisor1_machine_get_image (exported->skeleton);
+  const ImageReport *report = image == NULL ? NULL : g_hash_table_lookup (export->reports, image);
+
+  floe_hypervisor1_machine_set_image_have_bytes (exported->skeleton, report == NULL ? 0 : report->have);
+  floe_hypervisor1_machine_set_image_fetched_bytes (exported->skeleton, report == NULL ? 0 : report->fetched);
+  if (report != NULL)
+    floe_hypervisor1_machine_set_image_total_bytes (exported->skeleton, report->total);
+}
+
+typedef struct {
+  FloeExport *export;
+  const char *image;
+  ImageReport report;
+} NewReport;
+
+static void
+take_report (gpointer data)
+{
+  NewReport *new_report = data;
+  FloeExport *export = new_report->export;
+  GHashTableIter iter;
+  gpointer exported;
+
+  g_hash_table_insert (export->reports, g_strdup (new_report->image), g_memdup2 (&new_report->report, sizeof new_report->report));
+  g_hash_table_iter_init (&iter, export->machines);
+  while (g_hash_table_iter_next (&iter, NULL, &exported))
+    show_report (export, exported);
+}
+
+/* Only what some machine uses is remembered, so that the table is bounded by the policy. */
+static gboolean
+on_report_image (FloeHypervisor1 *object, GDBusMethodInvocation *invocation, const char *image, guint64 have, guint64 total,
+                 guint64 fetched, gpointer data)
+{
+  NewReport report = { data, image, { have, total, fetched } };
+  g_autoptr (GError) error = NULL;
+  g_auto (GStrv) parts = g_strsplit (image, "/", 3);
+
+  if (g_strv_length (parts) != 2 || !floe_name_is_safe (parts[0]) || !floe_name_is_safe (parts[1]) || have > total) {
+    floe_error_set (&error, FLOE_ERROR_INVALID, "ReportImage: NAME/VERSION, and have_bytes up to total_bytes wanted");
+    return answer (invocation, FALSE, &error);
+  }
+  floe_main_call (take_report, &report);
+  floe_hypervisor1_complete_report_image (object, invocation);
+  return TRUE;
+}
+
+/* -- Objects ---------------------------------------------------------------------------------------------------------- */
+
+static void
+prepare_skeleton (FloeExport *export, gpointer skeleton)
+{
+  g_dbus_interface_skeleton_set_flags (skeleton, G_DBUS_INTERFACE_SKELETON_FLAGS_HANDLE_METHOD_INVOCATIONS_IN_THREAD);
+  g_signal_connect (skeleton, "g-authorize-method", G_CALLBACK (on_authorize), export->authority);
+}
+
+FloeExport *
+floe_export_new (GDBusConnection *bus, FloeHost *host, FloeAuthority *authority, const FloeExportActions *actions)
+{
+  FloeExport *export = g_new0 (FloeExport, 1);
+
+  export->bus = g_object_ref (bus);
+  export->host = host;
+  export->authority = authority;
+  export->actions = *actions;
+  export->manager = g_dbus_object_manager_server_new (ROOT);
+  export->machines = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, exported_free);
+  export->reports = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  export->root = floe_hypervisor1_skeleton_new ();
+  prepare_skeleton (export, export->root);
+  g_signal_connect (export->root, "handle-spool-changed", G_CALLBACK (on_spool_changed), export);
+  g_signal_connect (export->root, "handle-report-image", G_CALLBACK (on_report_image), export);
+  floe_hypervisor1_set_version (export->root, FLOE_VERSION);
+  floe_hypervisor1_set_accelerator (export->root, floe_accelerator_name (host->accelerator));
+  floe_hypervisor1_set_accelerator_reason (export->root, host->accelerator_reason);
+  floe_hypervisor1_set_background_allowed (export->root, TRUE);
+  floe_hypervisor1_set_usb_devices (export->root, g_variant_new_array (G_VARIANT_TYPE_VARDICT, NULL, 0));
+  floe_hypervisor1_set_console_settings (export->root, g_variant_new_array (G_VARIANT_TYPE ("{sv}"), NULL, 0));
+  return export;
+}
+
+void
+floe_export_free (FloeExport *export)
+{
+  if (export == NULL)
+    return;
+  g_dbus_interface_skeleton_unexport (G_DBUS_INTERFACE_SKELETON (export->root));
+  g_dbus_object_manager_server_set_connection (export->manager, NULL);
+  g_hash_table_unref (export->machines);
+  g_hash_table_unref (export->reports);
+  g_clear_object (&export->root);
+  g_clear_object (&export->manager);
+  g_clear_object (&export->bus);
+  g_free (export);
+}
+
+void
+floe_export_publish (FloeExport *export)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_dbus_object_manager_server_set_connection (export->manager, export->bus);
+  if (!g_dbus_interface_skeleton_export (G_DBUS_INTERFACE_SKELETON (export->root), export->bus, ROOT, &error))
+    g_error ("%s: %s", ROOT, error->message); /* only a path exported twice, by our own mistake */
+}
+
+static GVariant *
+console_settings (const FloePolicyConsole *console)
+{
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, "switch_next", "s", console->switch_next);
+  g_variant_dict_insert (&dict, "switch_previous", "s", console->switch_previous);
+  g_variant_dict_insert (&dict, "switch_list", "s", console->switch_list);
+  g_variant_dict_insert (&dict, "kiosk", "b", console->kiosk);
+  g_variant_dict_insert (&dict, "banner", "s", console->banner);
+  g_variant_dict_insert (&dict, "languages", "^as", console->languages);
+  return g_variant_dict_end (&dict);
+}
+
+void
+floe_export_set_policy (FloeExport *export, FloeInForce *in_force, const char *problem)
+{
+  floe_hypervisor1_set_policy_group (export->root, export->host->config->group);
+  floe_hypervisor1_set_policy_version (export->root, in_force == NULL ? 0 : floe_policy_version (in_force->policy));
+  floe_hypervisor1_set_policy_problem (export->root, problem);
+  if (in_force != NULL)
+    floe_hypervisor1_set_console_settings (export->root, console_settings (&floe_policy_content (in_force->policy)->console));
+}
+
+static GVariant *
+sharing (const FloeMachineView *view)
+{
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, "clipboard", "s", floe_policy_share_name (view->clipboard));
+  g_variant_dict_insert (&dict, "file_transfer", "s", floe_policy_share_name (view->file_transfer));
+  g_variant_dict_insert (&dict, "audio", "b", view->audio);
+  g_variant_dict_insert (&dict, "screens", "u", (guint32) view->screens);
+  return g_variant_dict_end (&dict);
+}
+
+static void
+audit_state (FloeExport *export, const Exported *exported, const FloeMachineView *view)
+{
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, "machine", "s", floe_machine_id (exported->machine));
+  g_variant_dict_insert (&dict, "state", "s", floe_machine_state_name (view->state));
+  g_variant_dict_insert (&dict, "problem", "s", view->problem != NULL ? view->problem : "");
+  floe_hypervisor1_emit_audit (export->root, "machine", g_variant_dict_end (&dict));
+}
+
+static void
+show_view (FloeExport *export, Exported *exported)
+{
+  g_autoptr (FloeMachineView) view = floe_machine_view (exported->machine);
+  FloeHypervisor1Machine *skeleton = exported->skeleton;
+
+  floe_hypervisor1_machine_set_title (skeleton, view->title);
+  floe_hypervisor1_machine_set_colour (skeleton, view->colour);
+  floe_hypervisor1_machine_set_problem (skeleton, view->problem != NULL ? view->problem : "");
+  floe_hypervisor1_machine_set_image (skeleton, view->image);
+  floe_hypervisor1_machine_set_image_total_bytes (skeleton, view->image_bytes);
+  floe_hypervisor1_machine_set_emulated (skeleton, view->emulated);
+  floe_hypervisor1_machine_set_desktop_seconds (skeleton, view->desktop_s);
+  floe_hypervisor1_machine_set_sharing (skeleton, sharing (view));
+  show_report (export, exported);
+  /* Last: who waits for a state finds all else in place. */
+  floe_hypervisor1_machine_set_state (skeleton, floe_machine_state_name (view->state));
+  if (view->state != exported->state) {
+    exported->state = view->state;
+    exported->starting_since = g_get_monotonic_time ();
+    audit_state (export, exported, view);
+  }
+}
+
+void
+floe_export_update_background (FloeExport *export)
+{
+  gboolean allowed = TRUE;
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, export->machines);
+  while (g_hash_table_iter_next (&iter, NULL, &value)) {
+    const Exported *exported = value;
+
+    if (exported->state == FLOE_MACHINE_STARTING && g_get_monotonic_time () - exported->starting_since < STARTING_MAX_US)
+      allowed = FALSE;
+  }
+  floe_hypervisor1_set_background_allowed (export->root, allowed);
+}
+
+void
+floe_export_add_machine (FloeExport *export, FloeMachine *machine)
+{
+  static const struct {
+    const char *signal;
+    GCallback handler;
+  } methods[] = {
+    { "handle-start", G_CALLBACK (on_start) },        { "handle-stop", G_CALLBACK (on_stop) },
+    { "handle-reset", G_CALLBACK (on_reset) },        { "handle-suspend", G_CALLBACK (on_suspend) },
+    { "handle-resume", G_CALLBACK (on_resume) },      { "handle-open-display", G_CALLBACK (on_open_display) },
+    { "handle-statistics", G_CALLBACK (on_statistics) },
+  };
+  g_autofree char *label = floe_export_escape (floe_machine_id (machine));
+  g_autofree char *path = g_strconcat (MACHINES, label, NULL);
+  g_autoptr (GDBusObjectSkeleton) object = g_dbus_object_skeleton_new (path);
+  Exported *exported = g_new0 (Exported, 1);
+
+  exported->machine = floe_machine_ref (machine);
+  exported->skeleton = floe_hypervisor1_machine_skeleton_new ();
+  prepare_skeleton (export, exported->skeleton);
+  for (size_t i = 0; i < G_N_ELEMENTS (methods); i++)
+    g_signal_connect (exported->skeleton, methods[i].signal, methods[i].handler, machine);
+  floe_hypervisor1_machine_set_id (exported->skeleton, floe_machine_id (machine));
+  g_hash_table_insert (export->machines, g_strdup (floe_machine_id (machine)), exported);
+  show_view (export, exported);
+  g_dbus_object_skeleton_add_interface (object, G_DBUS_INTERFACE_SKELETON (exported->skeleton));
+  g_dbus_object_manager_server_export (export->manager, object);
+}
+
+void
+floe_export_update_machine (FloeExport *export, FloeMachine *machine)
+{
+  Exported *exported = g_hash_table_lookup (export->machines, floe_machine_id (machine));
+
+  if (exported == NULL)
+    return;
+  show_view (export, exported);
+  floe_export_update_background (export);
+}
+
+void
+floe_export_remove_machine (FloeExport *export, FloeMachine *machine)
+{
+  g_autofree char *label = floe_export_escape (floe_machine_id (machine));
+  g_autofree char *path = g_strconcat (MACHINES, label, NULL);
+
+  g_dbus_object_manager_server_unexport (export->manager, path);
+  g_hash_table_remove (export->machines, floe_machine_id (machine));
+}
+
+/* -- USB -------------------------------------------------------------------------------------------------------------- */
+
+static const char *
+verdict_name (FloePolicyUsbAction action)
+{
+  static const char *const names[] = {
+    [FLOE_POLICY_USB_BLOCK] = "block",
+    [FLOE_POLICY_USB_HOST] = "host",
+    [FLOE_POLICY_USB_MACHINE] = "machine",
+    [FLOE_POLICY_USB_ASK] = "ask",
+  };
+
+  return names[action];
+}
+
+static GVariant *
+device_variant (const FloeUsbDevice *device)
+{
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, "path", "s", device->path);
+  g_variant_dict_insert (&dict, "vendor", "q", device->vendor);
+  g_variant_dict_insert (&dict, "product", "q", device->product);
+  g_variant_dict_insert (&dict, "name", "s", device->name);
+  g_variant_dict_insert (&dict, "verdict", "s", verdict_name (device->verdict));
+  g_variant_dict_insert (&dict, "machine", "s", device->machine);
+  g_variant_dict_insert (&dict, "rule", "s", device->rule);
+  g_variant_dict_insert (&dict, "problem", "s", device->problem);
+  g_variant_dict_insert (&dict, "enforced", "b", device->enforced);
+  return g_variant_dict_end (&dict);
+}
+
+void
+floe_export_usb_changed (FloeExport *export, GPtrArray *devices, const FloeUsbDevice *changed, gboolean gone)
+{
+  GVariantBuilder list;
+
+  g_variant_builder_init (&list, G_VARIANT_TYPE ("aa{sv}"));
+  for (guint i = 0; i < devices->len; i++)
+    g_variant_builder_add_value (&list, device_variant (g_ptr_array_index (devices, i)));
+  floe_hypervisor1_set_usb_devices (export->root, g_variant_builder_end (&list));
+  if (changed != NULL && !gone)
+    floe_hypervisor1_emit_audit (export->root, "usb", device_variant (changed));
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/floe-cli.h"
+#include "common/floe-log.h"
+#include "hypervisor/dbus/floe-daemon.h"
+
+#include <glib-unix.h>
+#include <signal.h>
+
+#define BUS_NAME "org.floe.Hypervisor1"
+
+static gboolean
+on_signal (gpointer data)
+{
+  g_main_loop_quit (data);
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+on_name_lost (GDBusConnection *bus G_GNUC_UNUSED, const char *name, gpointer data)
+{
+  floe_log (G_LOG_LEVEL_WARNING, "bus name is another's or the bus is gone", "NAME", name, NULL);
+  g_main_loop_quit (data);
+}
+
+static gboolean
+serve (FloeHostConfig *config, GError **error)
+{
+  g_autoptr (FloeHost) host = floe_host_new (config, error);
+  g_autoptr (GDBusConnection) bus = host == NULL ? NULL : g_bus_get_sync (G_BUS_TYPE_SYSTEM, NULL, error);
+  g_autoptr (FloeDaemon) daemon = bus == NULL ? NULL : floe_daemon_new (host, bus, error);
+  g_autoptr (GMainLoop) loop = NULL;
+  guint name;
+
+  if (daemon == NULL)
+    return FALSE;
+  g_dbus_connection_set_exit_on_close (bus, FALSE);
+  loop = g_main_loop_new (NULL, FALSE);
+  g_unix_signal_add (SIGTERM, on_signal, loop);
+  g_unix_signal_add (SIGINT, on_signal, loop);
+  floe_daemon_serve (daemon);
+  /* After the objects: who waits for the name finds them. */
+  name = g_bus_own_name_on_connection (bus, BUS_NAME, G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE, NULL, on_name_lost, loop, NULL);
+  g_main_loop_run (loop);
+  g_bus_unown_name (name);
+  g_dbus_connection_flush_sync (bus, NULL, NULL);
+  return TRUE;
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autofree char *path = g_strdup ("/etc/floe/floe.conf");
+  g_autofree char *plugin = NULL;
+  const GOptionEntry entries[] = {
+    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &path, "configuration (/etc/floe/floe.conf)", "FILE" },
+    { "plugin", 0, 0, G_OPTION_ARG_FILENAME, &plugin, "nbdkit plugin, instead of the configured one", "PATH" },
+    { NULL },
+  };
+  FloeHostConfig *config;
+  const FloeCommand self = { "floe-hypervisord", "", "runs the machines of the policy in force", NULL };
+  g_autoptr (GError) error = NULL;
+
+  floe_log_init ("floe-hypervisord");
+  signal (SIGPIPE, SIG_IGN);
+  /* From the first moment on, this thread is the one that others mean by "main". */
+  if (!g_main_context_acquire (g_main_context_default ()))
+    return 1;
+  if (!floe_cli_parse (&self, entries, 0, &argc, &argv, &error))
+    return floe_cli_fail ("floe-hypervisord", error);
+  config = floe_host_config_load (path, &error);
+  if (config != NULL && plugin != NULL) {
+    g_free (config->plugin);
+    config->plugin = g_steal_pointer (&plugin);
+  }
+  if (config == NULL || !serve (config, &error))
+    return floe_cli_fail ("floe-hypervisord", error);
+  return 0;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "hypervisor/machine/floe-host.h"
+
+#include "common/floe-fd.h"
+
+#include <string.h>
+
+#define UID_BASE_MIN 1000
+#define UID_BASE_MAX 2000000000
+
+/* -- Configuration ---------------------------------------------------------------------------------------------------- */
+
+static const char *const known_keys[][6] = {
+  { "endpoint", "group", NULL },
+  { "paths", "state", "run", "root", NULL },
+  { "host", "uid_base", "usb", NULL },
+  { "programs", "qemu", "nbdkit", "plugin", NULL },
+};
+
+/* A key that is misspelt would silently leave its default in force. Groups of other programs are theirs to check. */
+static gboolean
+check_keys (GKeyFile *file, const char *path, GError **error)
+{
+  for (size_t i = 0; i < G_N_ELEMENTS (known_keys); i++) {
+    g_auto (GStrv) keys = g_key_file_get_keys (file, known_keys[i][0], NULL, NULL);
+
+    for (size_t k = 0; keys != NULL && keys[k] != NULL; k++)
+      if (!g_strv_contains (&known_keys[i][1], keys[k]))
+        return floe_error_set (error, FLOE_ERROR_INVALID, "%s: [%s] %s: unknown key", path, known_keys[i][0], keys[k]);
+  }
+  return TRUE;
+}
+
+static gboolean
+read_path (GKeyFile *file, const char *group, const char *key, const char *fallback, char **value, GError **error)
+{
+  *value = g_key_file_get_string (file, group, key, NULL);
+  if (*value == NULL)
+    *value = g_strdup (fallback);
+  if (g_path_is_absolute (*value))
+    return TRUE;
+  return floe_error_set (error, FLOE_ERROR_INVALID, "[%s] %s: an absolute path wanted, not '%s'", group, key, *value);
+}
+
+static gboolean
+read_host (GKeyFile *file, FloeHostConfig *config, GError **error)
+{
+  g_autofree char *usb = g_key_file_get_string (file, "host", "usb", NULL);
+  g_autofree char *base = g_key_file_get_string (file, "host", "uid_base", NULL);
+  guint64 number = 630000;
+
+  if (base != NULL && !g_ascii_string_to_unsigned (base, 10, UID_BASE_MIN, UID_BASE_MAX, &number, NULL))
+    return floe_error_set (error, FLOE_ERROR_INVALID, "[host] uid_base: %d to %d wanted, not '%s'", UID_BASE_MIN, UID_BASE_MAX, base);
+  config->uid_base = (uid_t) number;
+  config->usb = g_strcmp0 (usb, "observe") == 0 ? FLOE_USB_OBSERVE : FLOE_USB_ENFORCE;
+  if (usb != NULL && strcmp (usb, "observe") != 0 && strcmp (usb, "enforce") != 0)
+    return floe_error_set (error, FLOE_ERROR_INVALID, "[host] usb: enforce or observe wanted, not '%s'", usb);
+  config->group = g_key_file_get_string (file, "endpoint", "group", NULL);
+  if (config->group == NULL || !floe_name_is_safe (config->group))
+    return floe_error_set (error, FLOE_ERROR_INVALID, "[endpoint] group: the name of a policy group wanted");
+  return TRUE;
+}
+
+FloeHostConfig *
+floe_host_config_load (const char *path, GError **error)
+{
+  g_autoptr (FloeHostConfig) config = g_new0 (FloeHostConfig, 1);
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autoptr (GError) local = NULL;
+
+  if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &local)) {
+    floe_error_set (error, FLOE_ERROR_INVALID, "%s: %s", path, local->message);
+    return NULL;
+  }
+  if (!check_keys (file, path, error))
+    return NULL;
+  if (!read_path (file, "paths", "state", "/var/lib/floe", &config->state, error) ||
+      !read_path (file, "paths", "run", "/run/floe", &config->run, error) ||
+      !read_path (file, "paths", "root", "/usr/share/floe/root.json", &config->root, error) ||
+      !read_path (file, "programs", "qemu", "/usr/bin/qemu-system-x86_64", &config->qemu, error) ||
+      !read_path (file, "programs", "nbdkit", "/usr/bin/nbdkit", &config->nbdkit, error) ||
+      !read_path (file, "programs", "plugin", FLOE_PLUGIN_PATH, &config->plugin, error) ||
+      !read_host (file, config, error)) {
+    g_prefix_error (error, "%s: ", path);
+    return NULL;
+  }
+  return g_steal_pointer (&config);
+}
+
+void
+floe_host_config_free (FloeHostConfig *config)
+{
+  if (config == NULL)
+    return;
+  g_free (config->group);
+  g_free (config->state);
+  g_free (config->run);
+  g_free (config->root);
+  g_free (config->qemu);
+  g_free (config->nbdkit);
+  g_free (config->plugin);
+  g_free (config);
+}
+
+/* -- Host ------------------------------------------------------------------------------------------------------------- */
+
+/* What lies below is root's; only jail/ and a machine's own socket directory are bound elsewhere. */
+static gboolean
+make_directories (FloeHost *host, GError **error)
+{
+  g_autofree char *run = g_build_filename (host->config->run, "hypervisor", NULL);
+  g_autofree char *state = g_build_filename (host->config->state, "hypervisor", NULL);
+  floe_autofd staging = -1;
+
+  host->staging = g_build_filename (run, "jail", NULL);
+  host->run_dir = floe_dir_make (run, 0755, error);
+  if (host->run_dir < 0)
+    return FALSE;
+  host->state_dir = floe_dir_make (state, 0755, error);
+  if (host->state_dir < 0)
+    return FALSE;
+  host->machines_run = floe_dir_make_at (host->run_dir, "machines", 0700, error);
+  if (host->machines_run < 0)
+    return FALSE;
+  host->machines_state = floe_dir_make_at (host->state_dir, "machines", 0700, error);
+  if (host->machines_state < 0)
+    return FALSE;
+  staging = floe_dir_make_at (host->run_dir, "jail", 0700, error);
+  return staging >= 0;
+}
+
+static gpointer
+io_run (gpointer data)
+{
+  g_main_loop_run (data);
+  return NULL;
+}
+
+FloeHost *
+floe_host_new (FloeHostConfig *config, GError **error)
+{
+  g_autoptr (FloeHost) host = g_new0 (FloeHost, 1);
+  g_autoptr (GError) net_error = NULL;
+
+  host->config = config;
+  host->run_dir = host->state_dir = host->machines_run = host->machines_state = -1;
+  if (!make_directories (host, error))
+    return NULL;
+  host->accelerator = floe_probe_accelerator (&host->accelerator_reason);
+  host->net = floe_net_new (&(FloeNetConfig){ .resolver = FALSE }, &net_error);
+  if (host->net == NULL)
+    host->net_problem = g_strdup (net_error->message);
+  host->io = g_main_context_new ();
+  host->io_loop = g_main_loop_new (host->io, FALSE);
+  host->io_thread = g_thread_new ("floe-qmp", io_run, host->io_loop);
+  return g_steal_pointer (&host);
+}
+
+void
+floe_host_free (FloeHost *host)
+{
+  if (host == NULL)
+    return;
+  if (host->io_thread != NULL) {
+    g_main_loop_quit (host->io_loop);
+    g_thread_join (host->io_thread);
+  }
+  g_clear_pointer (&host->io_loop, g_main_loop_unref);
+  g_clear_pointer (&host->io, g_main_context_unref);
+  g_clear_pointer (&host->net, floe_net_free);
+  g_free (host->net_problem);
+  g_free (host->accelerator_reason);
+  g_free (host->staging);
+  floe_fd_clear (&host->machines_run);
+  floe_fd_clear (&host->machines_state);
+  floe_fd_clear (&host->run_dir);
+  floe_fd_clear (&host->state_dir);
+  floe_host_config_free (host->config);
+  g_free (host);
+}
+
+/* -- Main thread ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+  void (*function) (gpointer data);
+  gpointer data;
+  GMutex lock;
+  GCond done_changed;
+  gboolean done;
+} MainCall;
+
+static gboolean
+main_call_run (gpointer data)
+{
+  MainCall *call = data;
+  g_autoptr (GMutexLocker) locker = NULL;
+
+  call->function (call->data);
+  locker = g_mutex_locker_new (&call->lock);
+  call->done = TRUE;
+  g_cond_signal (&call->done_changed);
+  return G_SOURCE_REMOVE;
+}
+
+void
+floe_main_call (void (*function) (gpointer data), gpointer data)
+{
+  MainCall call = { .function = function, .data = data };
+
+  if (g_main_context_is_owner (g_main_context_default ())) {
+    function (data);
+    return;
+  }
+  g_mutex_init (&call.lock);
+  g_cond_init (&call.done_changed);
+  g_idle_add_full (G_PRIORITY_HIGH, main_call_run, &call, NULL);
+  g_mutex_lock (&call.lock);
+  while (!call.done)
+    g_cond_wait (&call.done_changed, &call.lock);
+  g_mutex_unlock (&call.lock);
+  g_mutex_clear (&call.lock);
+  g_cond_clear (&call.done_changed);
+}

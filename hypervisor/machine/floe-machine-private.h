@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "hypervisor/machine/floe-machine.h"
+#include "hypervisor/machine/floe-nbd.h"
+#include "hypervisor/machine/floe-record.h"
+#include "hypervisor/machine/floe-vm-description.h"
+#include "hypervisor/qmp/floe-qmp-commands.h"
+
+/* Files of a machine. Below STATE/hypervisor/machines/ID/: */
+#define FLOE_FILE_DISK_RECORD "disk.json"
+#define FLOE_FILE_OVERLAY "overlay.qcow2"
+#define FLOE_FILE_VARIABLES "variables.fd"
+#define FLOE_FILE_MEMORY "memory.img"
+/* Below RUN/hypervisor/machines/ID/, while it runs: */
+#define FLOE_FILE_RUN_RECORD "record.json"
+#define FLOE_FILE_QMP "qmp"
+#define FLOE_FILE_NBD "nbd"
+
+/* nbdkit may die once or twice of a vanishing client; when it dies so often before QEMU is up, something is wrong with the image. */
+#define FLOE_NBD_DEATHS_MAX 3
+
+/* All that exists only while a machine runs. Half-built ones are fine: what is there is taken down. */
+typedef struct {
+  FloePolicy *policy; /* keeps what `spec` points to */
+  const FloePolicyMachine *spec;
+  FloeLibraryImage *image;
+  int run_dir, nbd_dir;
+  FloeNbd *nbd;
+  guint nbd_deaths; /* these two under the machine's lock */
+  char *nbd_words;
+  gboolean up; /* QMP is open: until then a dying nbdkit means that the start fails; under the machine's lock */
+  FloeNetCard *card;
+  FloeProcess *qemu;
+  FloeQmp *qmp;
+  FloeRunRecord *record;
+} FloeRun;
+
+struct _FloeMachine {
+  gatomicrefcount references;
+  FloeHost *host;
+  char *id;
+  FloeMachineChanged changed;
+  gpointer data;
+  int state_dir;
+  FloeDiskRecord *disk; /* whoever is busy */
+  gint events;          /* atomic; bits of what QEMU reported, until main has looked */
+  guint room_timer;     /* main */
+
+  GMutex lock; /* for all below; held for moments, never while waiting */
+  FloeMachineState state;
+  char *problem;
+  gboolean busy; /* an operation is under way: `run` is its own */
+  gboolean qemu_ended, view_pending;
+  FloePolicy *policy;
+  const FloePolicyMachine *spec;
+  FloeLibraryImage *image;
+  char *image_problem, *barred;
+  FloeRun *run;
+  double desktop_s;
+};
+
+/* -- floe-machine.c: what the others need of it ---------------------------------------------------------------------- */
+
+/* Sets state and problem (NULL: none), and has floe_machine_changed told. Any thread, lock not held. */
+void floe_machine_set_state (FloeMachine *machine, FloeMachineState state, const char *problem);
+gboolean floe_machine_save_disk (FloeMachine *machine, const char *image, const char *suspended, GError **error) FLOE_WARN_UNUSED;
+/* QMP's event function; CONTEXT is the machine. I/O thread. */
+void floe_machine_on_event (const char *name, FloeJson *data, gpointer context);
+void floe_machine_on_qemu_ended (FloeProcess *process, gpointer data);
+void floe_machine_on_nbd_died (const char *last_words, guint deaths, gpointer data);
+
+/* -- floe-machine-run.c ----------------------------------------------------------------------------------------------- */
+
+/* Brings up what runs, from the policy to a QEMU that stands before its first instruction with QMP open; machine->run is it. Nothing is left
+ * when it fails. */
+gboolean floe_machine_bring_up (FloeMachine *machine, gboolean incoming, GError **error) FLOE_WARN_UNUSED;
+/* Ends and removes all that machine->run has. With KEEP_DISK the overlay stays whatever the policy says. */
+void floe_machine_take_down (FloeMachine *machine, gboolean keep_disk);
+/* Writes RUN's record. */
+gboolean floe_run_save (FloeRun *run, GError **error) FLOE_WARN_UNUSED;
+FloeRun *floe_run_new (void);
+void floe_run_free (FloeRun *run);
+uid_t floe_machine_qemu_uid (const FloeMachine *machine);
+
+/* -- floe-machine-suspend.c ------------------------------------------------------------------------------------------- */
+
+gboolean floe_machine_save_memory (FloeMachine *machine, FloeRun *run, GError **error) FLOE_WARN_UNUSED;
+gboolean floe_machine_load_memory (FloeMachine *machine, FloeRun *run, GError **error) FLOE_WARN_UNUSED;

@@ -1,0 +1,748 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "hypervisor/machine/floe-machine-private.h"
+
+#include "common/floe-fd.h"
+#include "common/floe-log.h"
+#include "hypervisor/machine/floe-overlay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* How long a stopped QEMU gets to flush and close a disk that is kept. */
+#define QUIT_TIMEOUT_MS 10000
+#define ROOM_POLL_S 5
+
+enum {
+  EVENT_DESKTOP_UP = 1,
+  EVENT_SHUTDOWN = 2,
+  EVENT_NO_SPACE = 4,
+  EVENT_IO_ERROR = 8,
+};
+
+static const char *const state_names[] = {
+  [FLOE_MACHINE_STOPPED] = "stopped",       [FLOE_MACHINE_STARTING] = "starting",   [FLOE_MACHINE_RUNNING] = "running",
+  [FLOE_MACHINE_SUSPENDING] = "suspending", [FLOE_MACHINE_SUSPENDED] = "suspended", [FLOE_MACHINE_RESUMING] = "resuming",
+  [FLOE_MACHINE_STOPPING] = "stopping",     [FLOE_MACHINE_FAILED] = "failed",
+};
+
+const char *
+floe_machine_state_name (FloeMachineState state)
+{
+  return state_names[state];
+}
+
+/* -- The object ------------------------------------------------------------------------------------------------------- */
+
+/* What is kept of the machine, or what a new one begins with. */
+static FloeDiskRecord *
+load_disk (FloeMachine *machine, unsigned slot, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  g_autoptr (GBytes) bytes = floe_file_read_at (machine->state_dir, FLOE_FILE_DISK_RECORD, FLOE_RECORD_MAX_BYTES, &local);
+  FloeDiskRecord *record;
+
+  if (bytes != NULL)
+    return floe_disk_record_parse (bytes, FLOE_FILE_DISK_RECORD, error);
+  if (!g_error_matches (local, FLOE_ERROR, FLOE_ERROR_NOT_FOUND)) {
+    g_propagate_error (error, g_steal_pointer (&local));
+    return NULL;
+  }
+  record = g_new0 (FloeDiskRecord, 1);
+  record->slot = slot;
+  record->image = g_strdup ("");
+  record->suspended = g_strdup ("");
+  return record;
+}
+
+FloeMachine *
+floe_machine_new (FloeHost *host, const char *id, unsigned slot, FloeMachineChanged changed, gpointer data, GError **error)
+{
+  g_autoptr (FloeMachine) machine = g_new0 (FloeMachine, 1);
+
+  g_assert (floe_name_is_safe (id));
+  g_atomic_ref_count_init (&machine->references);
+  g_mutex_init (&machine->lock);
+  machine->host = host;
+  machine->id = g_strdup (id);
+  machine->changed = changed;
+  machine->data = data;
+  machine->state_dir = floe_dir_make_at (host->machines_state, id, 0700, error);
+  if (machine->state_dir < 0)
+    return NULL;
+  machine->disk = load_disk (machine, slot, error);
+  if (machine->disk == NULL)
+    return NULL;
+  machine->state = *machine->disk->suspended != '\0' ? FLOE_MACHINE_SUSPENDED : FLOE_MACHINE_STOPPED;
+  if (!floe_machine_save_disk (machine, machine->disk->image, machine->disk->suspended, error))
+    return NULL;
+  return g_steal_pointer (&machine);
+}
+
+FloeMachine *
+floe_machine_ref (FloeMachine *machine)
+{
+  g_atomic_ref_count_inc (&machine->references);
+  return machine;
+}
+
+void
+floe_machine_unref (FloeMachine *machine)
+{
+  if (machine == NULL || !g_atomic_ref_count_dec (&machine->references))
+    return;
+  g_assert (machine->run == NULL);
+  floe_fd_clear (&machine->state_dir);
+  floe_disk_record_free (machine->disk);
+  floe_policy_unref (machine->policy);
+  floe_library_image_unref (machine->image);
+  g_free (machine->image_problem);
+  g_free (machine->barred);
+  g_free (machine->problem);
+  g_free (machine->id);
+  g_mutex_clear (&machine->lock);
+  g_free (machine);
+}
+
+const char *
+floe_machine_id (const FloeMachine *machine)
+{
+  return machine->id;
+}
+
+unsigned
+floe_machine_slot (const FloeMachine *machine)
+{
+  return machine->disk->slot;
+}
+
+gboolean
+floe_machine_save_disk (FloeMachine *machine, const char *image, const char *suspended, GError **error)
+{
+  FloeDiskRecord record = { .slot = machine->disk->slot, .image = (char *) image, .suspended = (char *) suspended };
+  g_autoptr (GBytes) bytes = floe_disk_record_build (&record);
+  g_autoptr (GBytes) known = floe_file_read_at (machine->state_dir, FLOE_FILE_DISK_RECORD, FLOE_RECORD_MAX_BYTES, NULL);
+  g_autoptr (FloeDiskRecord) next = g_new0 (FloeDiskRecord, 1);
+  gsize size;
+  const void *data = g_bytes_get_data (bytes, &size);
+
+  /* Two flushes of the disk are saved when nothing changes, as at most starts. */
+  if ((known == NULL || !g_bytes_equal (known, bytes)) &&
+      !floe_file_replace_at (machine->state_dir, FLOE_FILE_DISK_RECORD, data, size, 0600, error))
+    return FALSE;
+  next->slot = record.slot;
+  next->image = g_strdup (image);
+  next->suspended = g_strdup (suspended);
+  floe_disk_record_free (machine->disk);
+  machine->disk = g_steal_pointer (&next);
+  return TRUE;
+}
+
+/* -- Telling ---------------------------------------------------------------------------------------------------------- */
+
+static gboolean
+tell (gpointer data)
+{
+  FloeMachine *machine = data;
+
+  g_mutex_lock (&machine->lock);
+  machine->view_pending = FALSE;
+  g_mutex_unlock (&machine->lock);
+  machine->changed (machine, machine->data);
+  return G_SOURCE_REMOVE;
+}
+
+/* Lock held. */
+static void
+view_changed (FloeMachine *machine)
+{
+  if (machine->view_pending)
+    return;
+  machine->view_pending = TRUE;
+  g_idle_add_full (G_PRIORITY_DEFAULT, tell, floe_machine_ref (machine), (GDestroyNotify) floe_machine_unref);
+}
+
+void
+floe_machine_set_state (FloeMachine *machine, FloeMachineState state, const char *problem)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&machine->lock);
+
+  machine->state = state;
+  g_free (machine->problem);
+  machine->problem = g_strdup (problem);
+  view_changed (machine);
+}
+
+FloeMachineView *
+floe_machine_view (FloeMachine *machine)
+{
+  FloeMachineView *view = g_new0 (FloeMachineView, 1);
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&machine->lock);
+  const FloePolicyMachine *spec = machine->spec;
+  FloeLibraryImage *image = machine->run != NULL && machine->run->image != NULL ? machine->run->image : machine->image;
+
+  view->state = machine->state;
+  view->title = g_strdup (spec != NULL ? spec->title : machine->id);
+  view->colour = g_strdup (spec != NULL ? spec->colour : "#808080");
+  view->image = g_strdup (image != NULL ? floe_library_image_label (image) : "");
+  view->image_bytes = image != NULL ? floe_library_image_info (image)->size : 0;
+  view->problem = g_strdup (machine->problem);
+  if (view->problem == NULL && machine->run == NULL)
+    view->problem = g_strdup (machine->barred != NULL ? machine->barred : machine->image_problem);
+  view->emulated = machine->run != NULL && machine->host->accelerator == FLOE_ACCELERATOR_TCG;
+  view->desktop_s = machine->desktop_s;
+  view->in_policy = spec != NULL;
+  if (spec != NULL) {
+    view->autostart = spec->autostart;
+    view->clipboard = spec->clipboard;
+    view->file_transfer = spec->file_transfer;
+    view->audio = spec->audio;
+    view->screens = spec->screens;
+  }
+  return view;
+}
+
+void
+floe_machine_view_free (FloeMachineView *view)
+{
+  if (view == NULL)
+    return;
+  g_free (view->title);
+  g_free (view->colour);
+  g_free (view->problem);
+  g_free (view->image);
+  g_free (view);
+}
+
+void
+floe_machine_add_pids (FloeMachine *machine, GHashTable *set)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&machine->lock);
+  const FloeProcess *nbdkit = machine->run == NULL || machine->run->nbd == NULL ? NULL : floe_nbd_process (machine->run->nbd);
+
+  if (machine->run != NULL && machine->run->qemu != NULL)
+    g_hash_table_add (set, GINT_TO_POINTER (floe_process_pid (machine->run->qemu)));
+  if (nbdkit != NULL)
+    g_hash_table_add (set, GINT_TO_POINTER (floe_process_pid (nbdkit)));
+}
+
+/* -- Policy ----------------------------------------------------------------------------------------------------------- */
+
+/* A machine whose network the policy took away keeps its card, through which nothing passes any more. */
+static const FloePolicyNetwork no_network = { .name = "none", .mode = FLOE_POLICY_NETWORK_NONE };
+
+static void
+replace_rules (FloeMachine *machine, FloeNetCard *card, const FloePolicyMachine *spec)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (floe_net_card_replace (card, spec != NULL && spec->network != NULL ? spec->network : &no_network, &error))
+    return;
+  floe_log (G_LOG_LEVEL_WARNING, "new network rules refused, the old ones stay", "VM", machine->id, "ERROR", error->message, NULL);
+}
+
+void
+floe_machine_set_policy (FloeMachine *machine, FloePolicy *policy, const FloePolicyMachine *spec, FloeLibraryImage *image,
+                         const char *problem)
+{
+  g_autoptr (FloePolicy) old = NULL;
+  FloeNetCard *card;
+
+  g_mutex_lock (&machine->lock);
+  old = machine->policy;
+  machine->policy = floe_policy_ref (policy);
+  machine->spec = spec;
+  floe_library_image_unref (machine->image);
+  machine->image = image == NULL ? NULL : floe_library_image_ref (image);
+  g_free (machine->image_problem);
+  machine->image_problem = g_strdup (problem);
+  card = machine->run == NULL ? NULL : machine->run->card;
+  view_changed (machine);
+  g_mutex_unlock (&machine->lock);
+  /* Cards come and go on this thread only. */
+  if (card != NULL)
+    replace_rules (machine, card, spec);
+}
+
+void
+floe_machine_set_barred (FloeMachine *machine, const char *reason)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&machine->lock);
+
+  if (g_strcmp0 (machine->barred, reason) == 0)
+    return;
+  g_free (machine->barred);
+  machine->barred = g_strdup (reason);
+  view_changed (machine);
+}
+
+/* -- Operations ------------------------------------------------------------------------------------------------------- */
+
+#define IN(state) (1u << (state))
+#define EXECUTES (IN (FLOE_MACHINE_STARTING) | IN (FLOE_MACHINE_RUNNING))
+
+/* Begins an operation that the states in ALLOWED permit; the machine is the caller's until end_operation(). */
+static gboolean
+begin_operation (FloeMachine *machine, unsigned allowed, const char *what, GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&machine->lock);
+
+  if (machine->busy)
+    return floe_error_set (error, FLOE_ERROR_BUSY, "%s: machine %s is busy (%s); try again", what, machine->id,
+                           state_names[machine->state]);
+  if ((IN (machine->state) & allowed) == 0)
+    return floe_error_set (error, FLOE_ERROR_BUSY, "%s: not while machine %s is %s", what, machine->id,
+                           state_names[machine->state]);
+  machine->busy = TRUE;
+  return TRUE;
+}
+
+static void finish_ended (FloeMachine *machine);
+
+static void
+end_operation (FloeMachine *machine)
+{
+  gboolean ended;
+
+  g_mutex_lock (&machine->lock);
+  ended = machine->qemu_ended && machine->run != NULL;
+  if (!ended)
+    machine->busy = FALSE;
+  g_mutex_unlock (&machine->lock);
+  /* QEMU ended under the operation's hands: main left the rest to us. */
+  if (ended)
+    finish_ended (machine);
+}
+
+/* QEMU is gone of itself: the guest shut down, or it crashed. The machine is ours (busy). */
+static void
+finish_ended (FloeMachine *machine)
+{
+  g_autofree char *words = floe_process_last_words (machine->run->qemu);
+  gboolean wanted;
+
+  /* Its last events may still be on their way through the I/O thread: they end with the connection. */
+  for (int i = 0; i < 200 && machine->run->qmp != NULL && floe_qmp_is_open (machine->run->qmp); i++)
+    g_usleep (1000);
+  g_mutex_lock (&machine->lock);
+  wanted = machine->state == FLOE_MACHINE_STOPPING || (g_atomic_int_get (&machine->events) & EVENT_SHUTDOWN) != 0;
+  g_mutex_unlock (&machine->lock);
+  floe_machine_take_down (machine, FALSE);
+  floe_log (G_LOG_LEVEL_MESSAGE, "machine ended", "VM", machine->id, "QEMU", words, NULL);
+  if (wanted)
+    floe_machine_set_state (machine, FLOE_MACHINE_STOPPED, NULL);
+  else
+    floe_machine_set_state (machine, FLOE_MACHINE_FAILED, words != NULL ? words : "QEMU ended unexpectedly");
+  g_mutex_lock (&machine->lock);
+  machine->busy = FALSE;
+  g_mutex_unlock (&machine->lock);
+}
+
+void
+floe_machine_on_qemu_ended (FloeProcess *process G_GNUC_UNUSED, gpointer data)
+{
+  FloeMachine *machine = data;
+  gboolean mine;
+
+  g_mutex_lock (&machine->lock);
+  machine->qemu_ended = TRUE;
+  mine = !machine->busy;
+  if (mine)
+    machine->busy = TRUE;
+  g_mutex_unlock (&machine->lock);
+  if (mine)
+    finish_ended (machine);
+}
+
+void
+floe_machine_on_nbd_died (const char *last_words, guint deaths, gpointer data)
+{
+  FloeMachine *machine = data;
+  FloeProcess *hopeless = NULL;
+
+  floe_log (G_LOG_LEVEL_WARNING, "nbdkit ended, starting it again", "VM", machine->id, "ERROR", last_words, NULL);
+  g_mutex_lock (&machine->lock);
+  if (machine->run != NULL) {
+    machine->run->nbd_deaths = deaths;
+    if (last_words != NULL) {
+      g_free (machine->run->nbd_words);
+      machine->run->nbd_words = g_strdup (last_words);
+    }
+    if (!machine->run->up && deaths >= FLOE_NBD_DEATHS_MAX)
+      hopeless = machine->run->qemu;
+  }
+  g_mutex_unlock (&machine->lock);
+  if (hopeless != NULL)
+    floe_process_kill (hopeless);
+}
+
+/* The guest's first instruction, or its next one. */
+static gboolean
+let_run (FloeMachine *machine, gboolean incoming, GError **error)
+{
+  FloeRun *run = machine->run;
+
+  if (incoming && !floe_machine_load_memory (machine, run, error))
+    return FALSE;
+  return floe_qmp_cont (run->qmp, error);
+}
+
+static gboolean
+start (FloeMachine *machine, gboolean incoming, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+
+  floe_machine_set_state (machine, incoming ? FLOE_MACHINE_RESUMING : FLOE_MACHINE_STARTING, NULL);
+  if (floe_machine_bring_up (machine, incoming, &local) && let_run (machine, incoming, &local)) {
+    /* A resumed desktop is up at once; a fresh one when its agent says so. */
+    if (incoming)
+      floe_machine_set_state (machine, FLOE_MACHINE_RUNNING, NULL);
+    floe_log (G_LOG_LEVEL_MESSAGE, incoming ? "machine resumed" : "machine started", "VM", machine->id, "IMAGE",
+              floe_library_image_label (machine->run->image), "ACCELERATOR", floe_accelerator_name (machine->host->accelerator), NULL);
+    end_operation (machine);
+    return TRUE;
+  }
+  floe_machine_take_down (machine, incoming);
+  floe_machine_set_state (machine, *machine->disk->suspended != '\0' ? FLOE_MACHINE_SUSPENDED : FLOE_MACHINE_FAILED, local->message);
+  end_operation (machine);
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
+gboolean
+floe_machine_start (FloeMachine *machine, GError **error)
+{
+  return begin_operation (machine, IN (FLOE_MACHINE_STOPPED) | IN (FLOE_MACHINE_FAILED), "start", error) &&
+         start (machine, FALSE, error);
+}
+
+gboolean
+floe_machine_resume (FloeMachine *machine, GError **error)
+{
+  return begin_operation (machine, IN (FLOE_MACHINE_SUSPENDED), "resume", error) && start (machine, TRUE, error);
+}
+
+/* Throws a suspended machine's memory away. */
+static gboolean
+discard (FloeMachine *machine, GError **error)
+{
+  const char *image = machine->spec != NULL && machine->spec->disk == FLOE_POLICY_DISK_PERSIST ? machine->disk->image : "";
+  g_autofree char *kept = g_strdup (image);
+
+  if (!floe_machine_save_disk (machine, kept, "", error))
+    return FALSE;
+  unlinkat (machine->state_dir, FLOE_FILE_MEMORY, 0);
+  if (*kept == '\0') {
+    unlinkat (machine->state_dir, FLOE_FILE_OVERLAY, 0);
+    unlinkat (machine->state_dir, FLOE_FILE_VARIABLES, 0);
+  }
+  floe_machine_set_state (machine, FLOE_MACHINE_STOPPED, NULL);
+  return TRUE;
+}
+
+static gboolean
+force_off (FloeMachine *machine, GError **error)
+{
+  gboolean done = TRUE;
+
+  if (machine->run == NULL) {
+    done = discard (machine, error);
+  } else {
+    floe_machine_set_state (machine, FLOE_MACHINE_STOPPING, NULL);
+    /* What is thrown away needs no orderly end. */
+    if (machine->run->spec != NULL && machine->run->spec->disk == FLOE_POLICY_DISK_PERSIST &&
+        floe_qmp_quit (machine->run->qmp, NULL))
+      (void) floe_process_wait (machine->run->qemu, QUIT_TIMEOUT_MS);
+    floe_machine_take_down (machine, FALSE);
+    floe_machine_set_state (machine, FLOE_MACHINE_STOPPED, NULL);
+    floe_log (G_LOG_LEVEL_MESSAGE, "machine stopped", "VM", machine->id, NULL);
+  }
+  end_operation (machine);
+  return done;
+}
+
+gboolean
+floe_machine_stop (FloeMachine *machine, gboolean force, GError **error)
+{
+  gboolean done;
+
+  if (force)
+    return begin_operation (machine, EXECUTES | IN (FLOE_MACHINE_STOPPING) | IN (FLOE_MACHINE_SUSPENDED), "stop", error) &&
+           force_off (machine, error);
+  if (!begin_operation (machine, EXECUTES | IN (FLOE_MACHINE_STOPPING), "stop", error))
+    return FALSE;
+  done = floe_qmp_system_powerdown (machine->run->qmp, error);
+  if (done)
+    floe_machine_set_state (machine, FLOE_MACHINE_STOPPING, NULL);
+  end_operation (machine);
+  return done;
+}
+
+gboolean
+floe_machine_reset (FloeMachine *machine, GError **error)
+{
+  gboolean done;
+
+  if (!begin_operation (machine, EXECUTES | IN (FLOE_MACHINE_STOPPING), "reset", error))
+    return FALSE;
+  done = floe_qmp_system_reset (machine->run->qmp, error);
+  if (done) {
+    g_mutex_lock (&machine->lock);
+    machine->desktop_s = 0;
+    machine->run->record->started_us = g_get_monotonic_time ();
+    g_mutex_unlock (&machine->lock);
+    floe_machine_set_state (machine, FLOE_MACHINE_STARTING, NULL);
+  }
+  end_operation (machine);
+  return done;
+}
+
+gboolean
+floe_machine_suspend (FloeMachine *machine, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  FloeMachineState before;
+
+  if (!begin_operation (machine, EXECUTES, "suspend", error))
+    return FALSE;
+  before = machine->state;
+  floe_machine_set_state (machine, FLOE_MACHINE_SUSPENDING, NULL);
+  if (floe_machine_save_memory (machine, machine->run, &local)) {
+    floe_machine_take_down (machine, TRUE);
+    floe_machine_set_state (machine, FLOE_MACHINE_SUSPENDED, NULL);
+    floe_log (G_LOG_LEVEL_MESSAGE, "machine suspended", "VM", machine->id, NULL);
+    end_operation (machine);
+    return TRUE;
+  }
+  floe_machine_set_state (machine, before, local->message);
+  end_operation (machine);
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
+/* -- Beside operations ------------------------------------------------------------------------------------------------ */
+
+/* The monitor of a machine that executes, whatever operation is under way. */
+static FloeQmp *
+executing_monitor (FloeMachine *machine, GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&machine->lock);
+
+  if (machine->run != NULL && machine->run->up && !machine->qemu_ended)
+    return floe_qmp_ref (machine->run->qmp);
+  floe_error_set (error, FLOE_ERROR_BUSY, "machine %s has no display while it is %s", machine->id, state_names[machine->state]);
+  return NULL;
+}
+
+int
+floe_machine_open_display (FloeMachine *machine, GError **error)
+{
+  g_autoptr (FloeQmp) qmp = executing_monitor (machine, error);
+  g_autofree char *name = g_strdup_printf ("display%08x", g_random_int ());
+  floe_autofd ours = -1, theirs = -1;
+  int ends[2];
+
+  if (qmp == NULL)
+    return -1;
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+    floe_error_set_errno (error, errno, "socket pair");
+    return -1;
+  }
+  ours = ends[0];
+  theirs = ends[1];
+  if (!floe_qmp_getfd (qmp, name, theirs, error))
+    return -1;
+  if (!floe_qmp_add_spice_client (qmp, name, error)) {
+    (void) !floe_qmp_closefd (qmp, name, NULL);
+    return -1;
+  }
+  return floe_fd_steal (&ours);
+}
+
+typedef struct {
+  FloeMachine *machine;
+  GVariantDict *counters;
+  GError **error;
+  gboolean done;
+} Reading;
+
+static GVariant *
+rules_variant (GPtrArray *rules)
+{
+  GVariantBuilder list;
+
+  g_variant_builder_init (&list, G_VARIANT_TYPE ("aa{sv}"));
+  for (guint i = 0; rules != NULL && i < rules->len; i++) {
+    const FloeNetCounter *counter = g_ptr_array_index (rules, i);
+    GVariantDict rule;
+
+    g_variant_dict_init (&rule, NULL);
+    g_variant_dict_insert (&rule, "rule", "s", counter->rule);
+    g_variant_dict_insert (&rule, "allowed", "b", counter->allowed);
+    g_variant_dict_insert (&rule, "packets", "t", counter->packets);
+    g_variant_dict_insert (&rule, "bytes", "t", counter->bytes);
+    g_variant_builder_add_value (&list, g_variant_dict_end (&rule));
+  }
+  return g_variant_builder_end (&list);
+}
+
+static void
+read_counters (gpointer data)
+{
+  Reading *reading = data;
+  FloeRun *run = reading->machine->run;
+  g_autoptr (FloeNetStatistics) statistics = NULL;
+  const FloeProcess *nbdkit;
+
+  reading->done = TRUE;
+  if (run == NULL)
+    return;
+  nbdkit = run->nbd == NULL ? NULL : floe_nbd_process (run->nbd);
+  if (run->qemu != NULL)
+    g_variant_dict_insert (reading->counters, "pid", "u", (guint32) floe_process_pid (run->qemu));
+  g_variant_dict_insert (reading->counters, "nbd_pid", "u", nbdkit == NULL ? 0 : (guint32) floe_process_pid (nbdkit));
+  if (run->card == NULL)
+    return;
+  statistics = floe_net_card_statistics (run->card, reading->error);
+  reading->done = statistics != NULL;
+  if (statistics == NULL)
+    return;
+  g_variant_dict_insert (reading->counters, "allowed_packets", "t", statistics->allowed_packets);
+  g_variant_dict_insert (reading->counters, "dropped_packets", "t", statistics->dropped_packets);
+  g_variant_dict_insert_value (reading->counters, "rules", rules_variant (statistics->rules));
+  g_variant_dict_insert (reading->counters, "address", "s", floe_net_card_address (run->card));
+  g_variant_dict_insert (reading->counters, "mac", "s", floe_net_card_mac (run->card));
+  g_variant_dict_insert (reading->counters, "tap", "s", floe_net_card_tap (run->card));
+}
+
+GVariant *
+floe_machine_statistics (FloeMachine *machine, GError **error)
+{
+  GVariantDict counters;
+  Reading reading = { .machine = machine, .counters = &counters, .error = error };
+
+  g_variant_dict_init (&counters, NULL);
+  floe_main_call (read_counters, &reading);
+  if (!reading.done) {
+    g_variant_dict_clear (&counters);
+    return NULL;
+  }
+  return g_variant_dict_end (&counters);
+}
+
+/* -- What QEMU reports ------------------------------------------------------------------------------------------------ */
+
+static void
+desktop_up (FloeMachine *machine)
+{
+  g_autoptr (GError) error = NULL;
+  FloeRun *run = machine->run;
+  double seconds = 0;
+
+  g_mutex_lock (&machine->lock);
+  if (machine->state == FLOE_MACHINE_STARTING && run != NULL) {
+    seconds = (double) (g_get_monotonic_time () - run->record->started_us) / G_USEC_PER_SEC;
+    machine->desktop_s = seconds;
+    machine->state = FLOE_MACHINE_RUNNING;
+    run->record->desktop_s = seconds;
+    view_changed (machine);
+  }
+  g_mutex_unlock (&machine->lock);
+  if (seconds == 0)
+    return;
+  floe_log (G_LOG_LEVEL_MESSAGE, "desktop is up", "VM", machine->id, NULL);
+  if (!floe_run_save (run, &error))
+    floe_log (G_LOG_LEVEL_WARNING, "record not written", "VM", machine->id, "ERROR", error->message, NULL);
+}
+
+static gpointer
+continue_paused (gpointer data)
+{
+  g_autoptr (FloeMachine) machine = data;
+  g_autoptr (FloeQmp) qmp = executing_monitor (machine, NULL);
+
+  if (qmp != NULL && floe_qmp_cont (qmp, NULL))
+    floe_log (G_LOG_LEVEL_MESSAGE, "machine goes on", "VM", machine->id, NULL);
+  return NULL;
+}
+
+static gboolean
+on_room_timer (gpointer data)
+{
+  FloeMachine *machine = data;
+  FloeMachineState state;
+
+  if (machine->run != NULL && !floe_overlay_check_room (machine->state_dir, FLOE_OVERLAY_ROOM_MIN / 4, NULL))
+    return G_SOURCE_CONTINUE;
+  machine->room_timer = 0;
+  if (machine->run == NULL)
+    return G_SOURCE_REMOVE;
+  g_mutex_lock (&machine->lock);
+  state = machine->state;
+  g_mutex_unlock (&machine->lock);
+  floe_machine_set_state (machine, state, NULL);
+  g_thread_unref (g_thread_new ("floe-continue", continue_paused, floe_machine_ref (machine)));
+  return G_SOURCE_REMOVE;
+}
+
+/* QEMU has paused the guest at the write that failed, and repeats it when it goes on: the guest sees slow I/O, no error. */
+static void
+out_of_space (FloeMachine *machine)
+{
+  FloeMachineState state;
+
+  floe_log (G_LOG_LEVEL_WARNING, "disk full, machine paused until there is room", "VM", machine->id, NULL);
+  g_mutex_lock (&machine->lock);
+  state = machine->state;
+  g_mutex_unlock (&machine->lock);
+  floe_machine_set_state (machine, state, "disk full: the machine is paused and goes on when there is room");
+  if (machine->room_timer == 0)
+    machine->room_timer = g_timeout_add_seconds_full (G_PRIORITY_DEFAULT, ROOM_POLL_S, on_room_timer, floe_machine_ref (machine),
+                                                      (GDestroyNotify) floe_machine_unref);
+}
+
+static gboolean
+handle_events (gpointer data)
+{
+  FloeMachine *machine = data;
+  gint events = g_atomic_int_and ((guint *) &machine->events, EVENT_SHUTDOWN);
+
+  if (machine->run == NULL)
+    return G_SOURCE_REMOVE;
+  if (events & EVENT_DESKTOP_UP)
+    desktop_up (machine);
+  if (events & EVENT_NO_SPACE)
+    out_of_space (machine);
+  if (events & EVENT_IO_ERROR)
+    floe_log (G_LOG_LEVEL_WARNING, "machine paused at a disk error", "VM", machine->id, NULL);
+  return G_SOURCE_REMOVE;
+}
+
+/* Bits, not a queue: a QEMU that floods us with events costs a bounded amount of memory. */
+static gint
+event_bit (const char *name, FloeJson *data)
+{
+  if (name == NULL || data == NULL)
+    return 0;
+  if (strcmp (name, "VSERPORT_CHANGE") == 0 &&
+      strcmp (floe_json_string (floe_json_optional (data, "id"), 128), FLOE_VM_VDAGENT) == 0)
+    return floe_json_bool (floe_json_member (data, "open")) ? EVENT_DESKTOP_UP : 0;
+  if (strcmp (name, "BLOCK_IO_ERROR") == 0)
+    return floe_json_bool (floe_json_optional (data, "nospace")) ? EVENT_NO_SPACE : EVENT_IO_ERROR;
+  if (strcmp (name, "SHUTDOWN") == 0)
+    return EVENT_SHUTDOWN;
+  return 0;
+}
+
+void
+floe_machine_on_event (const char *name, FloeJson *data, gpointer context)
+{
+  FloeMachine *machine = context;
+  gint bit = event_bit (name, data);
+
+  if (bit == 0 || g_atomic_int_or ((guint *) &machine->events, (guint) bit) & (guint) bit)
+    return;
+  g_idle_add_full (G_PRIORITY_DEFAULT, handle_events, floe_machine_ref (machine), (GDestroyNotify) floe_machine_unref);
+}
