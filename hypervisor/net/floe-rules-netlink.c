@@ -77,21 +77,30 @@ add_payload (struct nftnl_rule *rule, const FloeFieldInfo *info)
   nftnl_expr_set_u32 (payload, NFTNL_EXPR_PAYLOAD_LEN, info->size);
 }
 
+/* The register's bits under MASK, SIZE bytes (4 at most), compared with zero. */
+static void
+add_masked (struct nftnl_rule *rule, uint32_t op, const uint8_t *mask, uint32_t size)
+{
+  const uint32_t zero = 0;
+  struct nftnl_expr *bitwise = add_expression (rule, "bitwise");
+
+  nftnl_expr_set_u32 (bitwise, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
+  nftnl_expr_set_u32 (bitwise, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
+  nftnl_expr_set_u32 (bitwise, NFTNL_EXPR_BITWISE_LEN, size);
+  nftnl_expr_set (bitwise, NFTNL_EXPR_BITWISE_MASK, mask, size);
+  nftnl_expr_set (bitwise, NFTNL_EXPR_BITWISE_XOR, &zero, size);
+  add_compare (rule, op, &zero, size);
+}
+
 /* Any of the state's bits. */
 static void
 add_state (struct nftnl_rule *rule, const FloeMatch *match)
 {
-  const uint32_t zero = 0;
-  struct nftnl_expr *state = add_expression (rule, "ct"), *mask = add_expression (rule, "bitwise");
+  struct nftnl_expr *state = add_expression (rule, "ct");
 
   nftnl_expr_set_u32 (state, NFTNL_EXPR_CT_KEY, NFT_CT_STATE);
   nftnl_expr_set_u32 (state, NFTNL_EXPR_CT_DREG, NFT_REG_1);
-  nftnl_expr_set_u32 (mask, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
-  nftnl_expr_set_u32 (mask, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
-  nftnl_expr_set_u32 (mask, NFTNL_EXPR_BITWISE_LEN, sizeof zero);
-  nftnl_expr_set (mask, NFTNL_EXPR_BITWISE_MASK, match->value, sizeof zero);
-  nftnl_expr_set (mask, NFTNL_EXPR_BITWISE_XOR, &zero, sizeof zero);
-  add_compare (rule, NFT_CMP_NEQ, &zero, sizeof zero);
+  add_masked (rule, NFT_CMP_NEQ, match->value, sizeof (uint32_t));
 }
 
 static void
@@ -117,6 +126,9 @@ add_operation (struct nftnl_rule *rule, const FloeMatch *match, uint8_t size)
     break;
   case FLOE_OP_DIFFERENT:
     add_compare (rule, NFT_CMP_NEQ, match->value, size);
+    break;
+  case FLOE_OP_NO_BITS:
+    add_masked (rule, NFT_CMP_EQ, match->value, size);
     break;
   case FLOE_OP_SET:
     lookup = add_expression (rule, "lookup");

@@ -119,6 +119,10 @@ append_match (GString *text, const FloeMatch *match)
     g_string_append_printf (text, "@%s ", match->set);
     return;
   }
+  if (match->op == FLOE_OP_NO_BITS) {
+    g_string_append_printf (text, "& 0x%x == 0 ", number_of (match->value, floe_field_info (match->field)->size));
+    return;
+  }
   if (match->op == FLOE_OP_DIFFERENT)
     g_string_append (text, "!= ");
   append_value (text, match, match->value);

@@ -37,6 +37,7 @@ static const FloeFieldInfo fields[] = {
   [FLOE_FIELD_ARP_SENDER_ETHER] = { "arp saddr ether", FLOE_BASE_NETWORK, 8, 6 },
   [FLOE_FIELD_ARP_SENDER_IP] = { "arp saddr ip", FLOE_BASE_NETWORK, 14, 4 },
   [FLOE_FIELD_ARP_TARGET_IP] = { "arp daddr ip", FLOE_BASE_NETWORK, 24, 4 },
+  [FLOE_FIELD_IP_FRAGMENT] = { "ip frag-off", FLOE_BASE_NETWORK, 6, 2 },
   [FLOE_FIELD_IP_SOURCE] = { "ip saddr", FLOE_BASE_NETWORK, 12, 4 },
   [FLOE_FIELD_IP_DESTINATION] = { "ip daddr", FLOE_BASE_NETWORK, 16, 4 },
   [FLOE_FIELD_UDP_SOURCE] = { "udp sport", FLOE_BASE_TRANSPORT, 0, 2 },
@@ -186,6 +187,17 @@ match_host_u32 (FloeRule *rule, FloeField field, uint32_t number)
   match_bytes (rule, field, &number);
 }
 
+/* Whole packets only: in a later fragment the kernel takes whatever stands there for ports (measured with 6.18). More
+ * fragments, or an offset: 0x3fff. */
+static void
+match_whole (FloeRule *rule)
+{
+  FloeMatch *match = add_match (rule, FLOE_FIELD_IP_FRAGMENT, FLOE_OP_NO_BITS);
+
+  match->value[0] = 0x3f;
+  match->value[1] = 0xff;
+}
+
 static void
 match_udp (FloeRule *rule, unsigned from, unsigned to)
 {
@@ -239,6 +251,7 @@ allow_dhcp_broadcast (FloeChain *chain, const uint8_t source[4])
 
   match_bytes (rule, FLOE_FIELD_ETHER_DESTINATION, broadcast_mac);
   match_number (rule, FLOE_FIELD_ETHER_TYPE, ETH_P_IP);
+  match_whole (rule);
   match_bytes (rule, FLOE_FIELD_IP_SOURCE, source);
   match_bytes (rule, FLOE_FIELD_IP_DESTINATION, broadcast_ip);
   match_udp (rule, 68, 67);

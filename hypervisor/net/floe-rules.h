@@ -24,6 +24,7 @@ typedef enum {
   FLOE_FIELD_ARP_SENDER_ETHER,
   FLOE_FIELD_ARP_SENDER_IP,
   FLOE_FIELD_ARP_TARGET_IP,
+  FLOE_FIELD_IP_FRAGMENT, /* flags and offset */
   FLOE_FIELD_IP_SOURCE,
   FLOE_FIELD_IP_DESTINATION,
   FLOE_FIELD_UDP_SOURCE,
@@ -58,6 +59,7 @@ const FloeFieldInfo *floe_field_info (FloeField field);
 typedef enum {
   FLOE_OP_EQUAL,
   FLOE_OP_DIFFERENT,
+  FLOE_OP_NO_BITS, /* none of value's bits is set */
   FLOE_OP_SET,
 } FloeOp;
 

@@ -3,6 +3,7 @@
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
 #include "hypervisor/net/floe-net.h"
+#include "hypervisor/net/floe-rules.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,6 +137,32 @@ run (int argc, char **argv, GError **error)
   return TRUE;
 }
 
+/* The rules as nft would read them. */
+static gboolean
+print_text (int argc, char **argv, GError **error)
+{
+  const FloeRuleOptions options = { FALSE, FLOE_CONNECTIONS_DEFAULT };
+  g_autoptr (GBytes) text = argc == 4 ? floe_file_read (argv[2], FLOE_POLICY_SIZE_MAX, error) : NULL;
+  g_autoptr (FloePolicyDocument) document = text == NULL ? NULL : floe_policy_parse (text, argv[2], error);
+  g_autoptr (FloeRuleset) ruleset = NULL;
+  g_autofree char *rules = NULL;
+  const FloePolicyNetwork *network;
+  FloeNetIdentity identity;
+  FloeNetPool pool;
+  Tool tool = { 0 };
+
+  if (document == NULL)
+    return FALSE;
+  tool.content = floe_policy_document_content (document);
+  if (!network_of (&tool, argv[3], &network, error) || !floe_net_pool_parse (FLOE_NET_POOL_DEFAULT, &pool, error)
+      || !floe_net_identity (&pool, (unsigned)atoi (argv[1]), &identity, error))
+    return FALSE;
+  ruleset = floe_ruleset_new (&identity, network, &options);
+  rules = floe_ruleset_to_text (ruleset);
+  fputs (rules, stdout);
+  return TRUE;
+}
+
 static gboolean
 sweep (int argc, char **argv, GError **error)
 {
@@ -152,6 +179,7 @@ main (int argc, char **argv)
 {
   static const FloeCommand commands[] = { { "open", "SLOT POLICY NETWORK [COMMAND…]", "make a card", run },
                                           { "adopt", "SLOT POLICY NETWORK", "find it again", run },
+                                          { "text", "SLOT POLICY NETWORK", "print its rules", print_text },
                                           { "sweep", "", "remove rules of taps that are gone", sweep },
                                           { NULL, NULL, NULL, NULL } };
 

@@ -1,0 +1,273 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A machine's card against a hostile guest, in the kernel: a real tap, a world behind NAT in a namespace of its own, and watchers
+# on every way out. What is allowed arrives, and nothing else: at start, under replacement, with the loader killed, adopted, recreated.
+# First the same frames against a list of denials on a bridge, to show that the watchers do see a leak.
+. "$(dirname "$0")/../lib/host.sh"
+for program in nft ip socat dnsmasq; do need "$program"; done
+TOOLS=$BUILD/tests
+POLICY=$SOURCE/tests/golden/net/host.json
+ROUNDS=${ROUNDS:-3}
+
+# -- The world: 198.51.100.10 answers, .11 is there and must never hear anything.
+ip netns add world
+ip link add uplink type veth peer name far netns world
+ip addr add 198.51.100.1/24 dev uplink
+ip link set uplink up
+in_world() { ip netns exec world "$@"; }
+in_world ip link set lo up
+in_world ip addr add 198.51.100.10/24 dev far
+in_world ip addr add 198.51.100.11/24 dev far
+in_world ip addr add 203.0.113.1/32 dev far
+in_world ip link set far up
+in_world socat TCP-LISTEN:80,bind=198.51.100.10,fork,reuseaddr PIPE 2>/dev/null &
+in_world socat UDP-RECVFROM:7,bind=198.51.100.10,fork,reuseaddr PIPE 2>/dev/null &
+# A way to everywhere: what stops a packet must be the filter, not a missing route.
+ip route add default via 198.51.100.10
+
+# start_guest NAME TAP-OR-FD SLOT: the control FIFO is NAME.in, the answers NAME.out.
+obey() { # obey NAME WORDS...: one command, one answer line on standard output
+  local name=$1 before; shift
+  before=$(wc -l <"$name.out")
+  echo "$*" >"$name.in"
+  wait_for 120 "$name to answer '$*'" eval "[ \$(wc -l <$name.out) -gt $before ]"
+  tail -n 1 "$name.out"
+}
+field() { # field NAME LINE: the word after NAME
+  awk -v name="$1" '{ for (i = 1; i < NF; i++) if ($i == name) { print $(i + 1); exit } }' <<<"$2"
+}
+watchers=()
+start_watch() { # start_watch NAME COMMAND...
+  local name=$1; shift
+  "$@" >"$name.watch" & watchers+=($!)
+  wait_for 10 "watcher $name" grep -q watching "$name.watch"
+}
+watched=0
+end_watch() { # adds all watchers' marked frames to `watched`, and what good ones the world saw to `heard`
+  local name count
+  # PIDs of this shell's own children.
+  kill "${watchers[@]}"; wait "${watchers[@]}" || die 'a watcher failed'
+  watchers=(); watched=0
+  for name in "$@"; do
+    count=$(field hostile "$(tail -n 1 "$name.watch")")
+    [ "$count" = 0 ] || say "watcher $name saw $count hostile frames"
+    watched=$((watched + count))
+  done
+}
+
+# -- The naive way: a bridge with a list of denials, of everything that one thinks of.
+say 'naive: a list of denials on a bridge'
+ip link add br0 type bridge
+ip link add naive-up type veth peer name naive-far netns world
+in_world ip link set naive-far up
+ip link set naive-up master br0 up
+mkfifo naive.in
+"$TOOLS/hostile-frames" guest naive0 0 naive.in >naive.out &
+wait_for 10 'the naive tap' ip link show naive0
+ip link set naive0 master br0 up
+ip link set br0 up
+nft -f - <<'RULES'
+table bridge naive {
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+    iifname "naive0" ether saddr != 02:f1:0e:00:00:00 drop
+    iifname "naive0" ip saddr != 10.77.0.2 drop
+    iifname "naive0" arp saddr ip != 10.77.0.2 drop
+    iifname "naive0" arp saddr ether != 02:f1:0e:00:00:00 drop
+    iifname "naive0" ip daddr 198.51.100.11 drop
+    iifname "naive0" udp sport 67 drop
+    iifname "naive0" icmpv6 type { nd-router-advert, nd-neighbor-advert } drop
+    iifname "naive0" vlan id 5 drop
+  }
+}
+RULES
+start_watch naive ip netns exec world "$TOOLS/hostile-frames" watch naive-far
+sleep 0.5
+answer=$(obey naive hostile 1)
+end_watch naive
+naive=$watched
+say "naive: $answer; leaked $naive"
+[ "$naive" -gt 100 ] || die "the naive filter leaked only $naive frames: the watchers do not see"
+figure net_naive_leaked "$naive" frames
+nft delete table bridge naive
+ip link del br0; ip link del naive-up
+
+# -- Before the rules: a tap that is down takes no frame at all.
+early=$("$TOOLS/hostile-frames" early early0)
+[ "$(field link "$early")" = 0 ] && [ "$(field flow "$early")" = 0 ] || die "frames went into a tap that was down: $early"
+[ "$(field refused "$early")" -gt 1000 ] || die "the early guest wrote nothing: $early"
+hostile=$(field refused "$early")
+
+# -- Ours.
+card() { # card NAME COMMAND: to the loader NAME; waits for its answer
+  local name=$1 before; shift
+  before=$(grep -cE '^(done|error)' "$name.card" || true)
+  echo "$*" >"$name.ctl"
+  wait_for 20 "$name to answer '$*'" eval "[ \$(grep -cE '^(done|error)' $name.card || true) -gt $before ]"
+  tail -n 1 "$name.card" | grep -qx 'done' || die "$name: $*: $(tail -n 1 "$name.card")"
+}
+loaders=()
+start_card() { # start_card NAME SLOT NETWORK: loader and guest; the loader's pid in $loader
+  local name=$1
+  [ -p "$name.ctl" ] || mkfifo "$name.ctl" "$name.in"
+  : >"$name.out"
+  "$TOOLS/net-card" open "$2" "$POLICY" "$3" bash -c "exec '$TOOLS/hostile-frames' guest 3 $2 $name.in >$name.out" \
+    <>"$name.ctl" >"$name.card" 2>"$name.log" &
+  loader=$!
+  wait_for 20 "card $name" grep -q ^ready "$name.card"
+}
+witness() { # counts what gets past the tap's own hook
+  nft -f - <<RULES
+table netdev witness-$1 {
+  counter passed { }
+  chain passed { type filter hook ingress device "$1" priority 10; policy accept; counter name passed; }
+}
+RULES
+}
+passed() { nft -j list counters table netdev "witness-$1" | sed -n 's/.*"packets": \([0-9]*\).*/\1/p'; }
+
+say 'rules: what the kernel has is what the golden text says'
+start_card one 0 open
+one=$loader
+nft list table netdev floe0 >ours.nft; nft list table inet floe0 >>ours.nft
+"$TOOLS/net-card" text 0 "$POLICY" open >text.nft
+unshare --net bash -c "ip tuntap add floe0 mode tap; nft -f text.nft; nft list table netdev floe0; nft list table inet floe0" >theirs.nft
+normal() { sed 's/packets [0-9]* bytes [0-9]*/packets 0 bytes 0/' "$1" | tr -s ' \t\n' ' ' | sed 's/ \(chain\|set\|counter\|table\) /\n\1 /g' | sed 's/[ }]*$//' | sort; }
+diff <(normal ours.nft) <(normal theirs.nft) >rules.diff || { cat rules.diff; die 'netlink and text disagree'; }
+
+start_card two 1 open
+two=$loader
+witness floe0
+sleep 0.5
+
+# -- Legitimate traffic, all of it.
+legit() { # legit NAME
+  local answer; answer=$(obey "$1" legit)
+  [ "$answer" = 'legit arp 1 dhcp 1 icmp 1 udp 1 tcp 1' ] || { cat "$1.log"; nft list ruleset; die "legitimate traffic of $1: $answer"; }
+}
+watch_all() {
+  start_watch world ip netns exec world "$TOOLS/hostile-frames" watch far
+  start_watch host "$TOOLS/hostile-frames" host
+  obey two drain >/dev/null
+}
+sent=0 leaked=0
+# attack PHASE: all kinds, with legitimate traffic before and after; nothing may come out anywhere.
+attack() {
+  local answer before flow crossed
+  watch_all
+  legit one
+  before=$(passed floe0)
+  answer=$(obey one hostile "$ROUNDS")
+  flow=$(field flow "$answer")
+  crossed=$(($(passed floe0) - before))
+  [ "$crossed" = "$flow" ] || die "$1: $crossed frames passed the tap's hook, $flow are plain and truthful"
+  legit one
+  sleep 0.3
+  end_watch world host
+  watched=$((watched + $(field drain "$(obey two drain)")))
+  [ "$(field good "$(tail -n 1 world.watch)")" -ge 2 ] || die "$1: the watcher in the world did not see the good frames"
+  say "$1: $answer; leaked $watched"
+  sent=$((sent + $(field link "$answer") + flow + $(field refused "$answer"))); leaked=$((leaked + watched))
+}
+
+attack 'at start'
+ip neigh show dev floe0 | grep -v FAILED | grep -vq '^10.77.0.2 lladdr 02:f1:0e:00:00:00' && die "neighbours: $(ip neigh show dev floe0)"
+
+say 'statistics say the same'
+card one statistics
+grep -q '^allow echo-tcp [1-9]' one.card || die 'no count for rule echo-tcp'
+grep -q '^drop default [1-9]' one.card || die 'no count for default'
+grep -q '^drop never-routed [1-9]' one.card || die 'no count for never-routed'
+grep -q '^drop floe-host [1-9]' one.card || die 'no count for floe-host'
+grep -q '^drop floe-mac-spoof [1-9]' one.card || die 'no count for floe-mac-spoof'
+
+say 'replacement under traffic: as long as it takes for all of them'
+watch_all
+REPLACEMENTS=${REPLACEMENTS:-1000}
+before=$(passed floe0) flows=0 reload_frames=0
+start=$(grep -cE '^(done|error)' one.card)
+for ((i = 0; i < REPLACEMENTS; i++)); do
+  echo "replace $([ $((i % 2)) = 0 ] && echo narrow || echo open)"
+done >one.ctl
+while [ $(($(grep -cE '^(done|error)' one.card) - start)) -lt "$REPLACEMENTS" ] || [ "$flows" = 0 ]; do
+  answer=$(obey one hostile 20)
+  flows=$((flows + $(field flow "$answer")))
+  reload_frames=$((reload_frames + $(field link "$answer") + $(field flow "$answer") + $(field refused "$answer")))
+done
+crossed=$(($(passed floe0) - before))
+[ "$crossed" = "$flows" ] || die "replacement: $crossed passed the tap's hook, $flows are plain and truthful"
+sleep 0.3
+end_watch world host
+leaked=$((leaked + watched)) sent=$((sent + reload_frames))
+card one replace open
+grep -q ^error one.card && die "a replacement failed: $(grep -m1 ^error one.card)"
+say "replacement: $REPLACEMENTS times under $reload_frames frames; leaked $watched"
+figure net_replacements "$REPLACEMENTS" transactions
+figure net_replacement_frames "$reload_frames" frames
+figure net_replacement_leaked "$watched" frames
+
+say 'a withdrawn rule holds for new flows'
+card one replace narrow
+answer=$(obey one legit)
+[ "$answer" = 'legit arp 1 dhcp 1 icmp 1 udp 0 tcp 0' ] || die "under 'narrow': $answer"
+card one replace open
+
+say 'the loader is killed: the rules stay, the guest keeps its tap, DHCP ends and nothing else'
+card one dhcp
+dhcp=$(sed -n 's/^dhcp //p' one.card | tail -n 1)
+kill -KILL "$one"; wait "$one" 2>/dev/null || true
+wait_for 10 'the DHCP server to end with its parent' eval "! kill -0 $dhcp"
+watch_all
+before=$(passed floe0)
+answer=$(obey one hostile "$ROUNDS")
+[ "$(($(passed floe0) - before))" = "$(field flow "$answer")" ] || die 'killed: frames passed the hook'
+sleep 0.3
+end_watch world host
+leaked=$((leaked + watched)); sent=$((sent + $(field link "$answer") + $(field flow "$answer") + $(field refused "$answer")))
+
+say 'and is adopted again'
+"$TOOLS/net-card" open 0 "$POLICY" open </dev/null >again.out 2>&1 && die 'a second card on a living tap'
+grep -q 'there is one already' again.out || die "unclear: $(cat again.out)"
+"$TOOLS/net-card" adopt 0 "$POLICY" open <>one.ctl >one.card 2>>one.log &
+one=$!
+wait_for 20 'adoption' grep -q ^ready one.card
+sleep 0.5
+attack 'adopted'
+
+say 'closed: tap, rules and DHCP are gone; and made again'
+obey one quit >/dev/null 2>&1 & quitter=$!
+card one close
+kill "$quitter" 2>/dev/null || true; wait "$quitter" 2>/dev/null || true
+wait "$one"
+ip link show floe0 >/dev/null 2>&1 && die 'the tap is still there'
+nft list tables | grep -qE ' floe0$' && die 'rules are still there'
+nft delete table netdev witness-floe0 2>/dev/null || true
+start_card one 0 open
+one=$loader
+witness floe0
+sleep 0.5
+attack 'made again'
+
+say 'mode none: nothing passes, either way'
+card one replace closed
+watch_all
+before=$(passed floe0)
+answer=$(obey one hostile 20)
+end_watch world host
+[ "$(passed floe0)" = "$before" ] || die 'none: frames passed'
+leaked=$((leaked + watched)); sent=$((sent + $(field link "$answer") + $(field flow "$answer") + $(field refused "$answer")))
+
+say 'a machine that ended while nobody watched'
+kill -KILL "$two"; wait "$two" 2>/dev/null || true
+echo quit >two.in
+wait_for 10 'the second tap to go' eval '! ip link show floe1'
+nft list tables | grep -q 'inet floe1$' || die 'the rules went with the tap: nothing to sweep'
+"$TOOLS/net-card" sweep
+nft list tables | grep -qE ' floe1$' && die 'the sweep left rules'
+nft list tables | grep -q 'inet floe0$' || die 'the sweep took rules of a living tap'
+card one close
+
+figure net_hostile_frames "$sent" frames
+figure net_leaked "$leaked" frames
+figure net_hostile_kinds "$((hostile / 4))" kinds
+[ "$leaked" = 0 ] || die "$leaked frames leaked"
