@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* `build-desktop` is a script: all that it does is done by mmdebstrap, mke2fs, mtools and sfdisk. It is installed beside our other helpers, at
+/* `build-desktop` is a script: all that it does is done by mmdebstrap, mke2fs, mtools and sfdisk. It is installed beside
+ * our other helpers, at
  * ../libexec/floe of this program's directory, in the build tree too. */
 static char *
 find_helper (const char *name, GError **error)

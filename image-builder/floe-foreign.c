@@ -2,6 +2,7 @@
 #include "image-builder/floe-foreign.h"
 
 #include "server-sync/image/floe-chunk.h"
+#include "server-sync/image/floe-wire.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -86,6 +87,21 @@ floe_foreign_check_head (const char *driver, const uint8_t *head, size_t size, G
     return not_of ("VHDX", error);
   if (strcmp (driver, "vdi") == 0 && (size < 512 || memcmp (head + 64, "\x7f\x10\xda\xbe", 4) != 0))
     return not_of ("VDI", error);
+  return TRUE;
+}
+
+gboolean
+floe_foreign_check_length (const char *driver, const uint8_t *head, size_t size, const uint8_t tail[512],
+                           uint64_t file_size, GError **error)
+{
+  /* VirtualBox's VDICore.h, VDIHEADER1PLUS: offset of the data at 344, size of a block at 376, blocks that are there at
+   * 388. */
+  if (strcmp (driver, "vdi") == 0 && size >= 392
+      && floe_read_u32 (head + 344) + (uint64_t) floe_read_u32 (head + 376) * floe_read_u32 (head + 388) > file_size)
+    return floe_error_set (error, FLOE_ERROR_INVALID, "it is cut short: its head counts more blocks than it has");
+  /* "Virtual Hard Disk Image Format Specification": every kind of VHD ends in a footer with this cookie. */
+  if (strcmp (driver, "vpc") == 0 && memcmp (tail, "conectix", 8) != 0)
+    return floe_error_set (error, FLOE_ERROR_INVALID, "not a VHD image, or cut short: it does not end in a VHD's footer");
   return TRUE;
 }
 

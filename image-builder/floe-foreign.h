@@ -22,6 +22,11 @@ const FloeForeignFormat *floe_foreign_format (const char *name, const char *path
  * of that format at all, REFUSED when it names other files. */
 gboolean floe_foreign_check_head (const char *driver, const uint8_t *head, size_t size, GError **error) FLOE_WARN_UNUSED;
 
+/* Whether the file is as long as its head says, for the formats whose `qemu-img check` does not look: VDI by its HEAD, VHD
+ * by its TAIL (the file's last 512 bytes). INVALID when it was cut short. */
+gboolean floe_foreign_check_length (const char *driver, const uint8_t *head, size_t size, const uint8_t tail[512],
+                                    uint64_t file_size, GError **error) FLOE_WARN_UNUSED;
+
 /* Reads what `qemu-img info --output=json` said: the virtual size. REFUSED for a backing file, data file, encryption or
  * extents in other files than PATH; LIMIT for a disk that is too large. */
 gboolean floe_foreign_check_info (GBytes *json, const char *path, uint64_t *virtual_size, GError **error) FLOE_WARN_UNUSED;

@@ -11,10 +11,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define HEAD 4096
 #define OUTPUT_MAX (4u << 20)
+/* Exit statuses of `qemu-img check`: space is wasted, nothing else; the format has no such check. */
+#define CHECK_LEAKS 3
+#define CHECK_NONE 63
 /* For qemu-img: address space, and seconds of CPU (256 GiB of compressed clusters in the worst case). */
 #define MEMORY_LIMIT (UINT64_C (4) << 30)
 #define CPU_LIMIT 14400
@@ -32,19 +37,22 @@ set_limits (gpointer data)
     _exit (126);
 }
 
-/* Runs qemu-img with ARGV; its output, or NULL with what it said as the error. */
+/* Runs qemu-img with ARGV; its output, or NULL with what it said as the error and its wait status in *STATUS. */
 static GBytes *
-run_qemu_img (const char *const *argv, GError **error)
+run_qemu_img (const char *const *argv, int *status, GError **error)
 {
   g_autofree char *output = NULL, *said = NULL;
   g_autoptr (GError) local = NULL;
-  int status;
 
-  if (!g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, set_limits, NULL, &output, &said, &status, &local)) {
+  if (!g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, set_limits, NULL, &output, &said, status, &local)) {
     floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "%s (is qemu-utils installed?)", local->message);
     return NULL;
   }
-  if (!g_spawn_check_wait_status (status, &local)) {
+  if (!g_spawn_check_wait_status (*status, &local)) {
+    /* One line, whatever qemu-img and a file name in its words hold. */
+    for (char *at = said; *at != '\0'; at++)
+      if (g_ascii_iscntrl (*at))
+        *at = ' ';
     g_strstrip (said);
     floe_error_set (error, strstr (said, g_strerror (ENOSPC)) != NULL ? FLOE_ERROR_NO_SPACE : FLOE_ERROR_INVALID, "%s",
                     *said != '\0' ? said : local->message);
@@ -57,12 +65,31 @@ static gboolean
 check_head (const char *path, const char *driver, GError **error)
 {
   floe_autofd fd = open (path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  uint8_t head[HEAD];
+  uint8_t head[HEAD], tail[512] = { 0 };
+  struct stat st;
   ssize_t got;
 
-  if (fd < 0 || (got = pread (fd, head, sizeof head, 0)) < 0)
+  if (fd < 0 || fstat (fd, &st) < 0 || (got = pread (fd, head, sizeof head, 0)) < 0)
     return floe_error_set_errno (error, errno, "open");
-  return floe_foreign_check_head (driver, head, (size_t) got, error);
+  if (st.st_size >= (off_t) sizeof tail && !floe_pread_all (fd, tail, sizeof tail, st.st_size - (off_t) sizeof tail, error))
+    return FALSE;
+  return floe_foreign_check_head (driver, head, (size_t) got, error)
+         && floe_foreign_check_length (driver, head, (size_t) got, tail, (uint64_t) st.st_size, error);
+}
+
+/* A file that was cut short in a download opens all the same, and what is missing would read as zeros. */
+static gboolean
+check_whole (const char *path, const char *driver, GError **error)
+{
+  const char *const argv[] = { "qemu-img", "check", "-q", "-f", driver, path, NULL };
+  g_autoptr (GBytes) said = NULL;
+  g_autoptr (GError) local = NULL;
+  int status = 0;
+
+  said = run_qemu_img (argv, &status, &local);
+  if (said != NULL || (WIFEXITED (status) && (WEXITSTATUS (status) == CHECK_LEAKS || WEXITSTATUS (status) == CHECK_NONE)))
+    return TRUE;
+  return floe_error_set (error, FLOE_ERROR_INVALID, "it is damaged or cut short (`qemu-img check` says more)");
 }
 
 static gboolean
@@ -70,11 +97,12 @@ check_file (const char *path, const char *driver, uint64_t *size, GError **error
 {
   const char *const info[] = { "qemu-img", "info", "--output=json", "-f", driver, path, NULL };
   g_autoptr (GBytes) json = NULL;
+  int status;
 
   if (!check_head (path, driver, error))
     return FALSE;
-  json = run_qemu_img (info, error);
-  return json != NULL && floe_foreign_check_info (json, path, size, error);
+  json = run_qemu_img (info, &status, error);
+  return json != NULL && floe_foreign_check_info (json, path, size, error) && check_whole (path, driver, error);
 }
 
 /* Converts the file at the absolute PATH to raw under a temporary name, and gives it the name OUT. */
@@ -85,10 +113,11 @@ convert (const char *path, const char *driver, const char *out, GError **error)
   const char *const argv[] = { "qemu-img", "convert", "-f", driver, "-O", "raw", "-S", "64k", path, temporary, NULL };
   g_autoptr (GBytes) said = NULL;
   uint64_t size;
+  int status;
 
   if (!check_file (path, driver, &size, error))
     return FALSE;
-  said = run_qemu_img (argv, error);
+  said = run_qemu_img (argv, &status, error);
   if (said == NULL || rename (temporary, out) < 0) {
     if (said != NULL)
       floe_error_set_errno (error, errno, "rename to %s", out);

@@ -23,7 +23,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   if (floe_write_all (fd, data, size, NULL) && floe_ova_find_disk (fd, &disk, NULL))
     g_assert (floe_name_is_safe (disk.name) && disk.offset <= size && disk.size <= size - disk.offset);
   for (size_t i = 0; i < G_N_ELEMENTS (drivers); i++)
-    if (floe_foreign_check_head (drivers[i], data, size, NULL))
+    if (floe_foreign_check_head (drivers[i], data, size, NULL) && size >= 512
+        && floe_foreign_check_length (drivers[i], data, size, data + size - 512, size, NULL))
       continue;
   if (floe_foreign_check_info (bytes, "/x", &virtual_size, NULL))
     g_assert (virtual_size > 0);
