@@ -5,15 +5,15 @@
 #include <string.h>
 
 #define MAX_REDIRECTS 4L
-#define CONNECT_SECONDS 30L
 #define MIN_SPEED 256L
-#define MIN_SPEED_SECONDS 30L
+#define PATIENCE 30 /* seconds */
 
 typedef struct {
   FloeTrustTransport base;
   CURL *curl;
   struct curl_slist *headers;
   char *metadata_url, *targets_url; /* each ending in '/' */
+  long patience;
   char message[CURL_ERROR_SIZE];
 } Http;
 
@@ -68,9 +68,10 @@ fail_timeout (Http *self, const char *url, GError **error)
 
   curl_easy_getinfo (self->curl, CURLINFO_PRETRANSFER_TIME_T, &connected);
   if (connected == 0)
-    return floe_error_set (error, FLOE_ERROR_IO, "%s: no connection in %ld seconds; check network and server", url, CONNECT_SECONDS);
+    return floe_error_set (error, FLOE_ERROR_IO, "%s: no connection in %ld seconds; check network and server", url,
+                           self->patience);
   return floe_error_set (error, FLOE_ERROR_LIMIT, "%s: slower than %ld bytes a second for %ld seconds; transfer ended", url, MIN_SPEED,
-                         MIN_SPEED_SECONDS);
+                         self->patience);
 }
 
 static gboolean
@@ -205,9 +206,9 @@ set_limits (Http *self)
   curl_easy_setopt (self->curl, CURLOPT_PATH_AS_IS, 1L);
   curl_easy_setopt (self->curl, CURLOPT_FOLLOWLOCATION, 1L);
   curl_easy_setopt (self->curl, CURLOPT_MAXREDIRS, MAX_REDIRECTS);
-  curl_easy_setopt (self->curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
+  curl_easy_setopt (self->curl, CURLOPT_CONNECTTIMEOUT, self->patience);
   curl_easy_setopt (self->curl, CURLOPT_LOW_SPEED_LIMIT, MIN_SPEED);
-  curl_easy_setopt (self->curl, CURLOPT_LOW_SPEED_TIME, MIN_SPEED_SECONDS);
+  curl_easy_setopt (self->curl, CURLOPT_LOW_SPEED_TIME, self->patience);
   curl_easy_setopt (self->curl, CURLOPT_USERAGENT, "floe/" FLOE_VERSION);
 }
 
@@ -219,6 +220,7 @@ floe_trust_transport_http (const FloeTrustHttpOptions *options, GError **error)
 
   self->base.fetch = http_fetch;
   self->base.free = http_free;
+  self->patience = options->patience != 0 ? (long) options->patience : PATIENCE;
   self->curl = curl_easy_init ();
   if (self->curl == NULL) {
     floe_error_set (error, FLOE_ERROR_NO_SPACE, "no memory for a network connection");
