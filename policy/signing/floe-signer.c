@@ -451,6 +451,24 @@ unlock (FloeSigner *signer, FloePassphrase *passphrase, GError **error)
   return TRUE;
 }
 
+/* A signature that does not verify must not be published: a token may have signed with another of its keys than the URI means, or
+ * a fault may have struck, whose result can even give the key away. */
+static gboolean
+check_signature (FloeSigner *signer, const EVP_MD *digest, const unsigned char *raw, size_t length, const void *data, size_t size,
+                 GError **error)
+{
+  g_autoptr (EVP_MD_CTX) context = EVP_MD_CTX_new ();
+
+  if (context != NULL && EVP_DigestVerifyInit (context, NULL, digest, NULL, signer->public) == 1 &&
+      EVP_DigestVerify (context, raw, length, data, size) == 1)
+    return TRUE;
+  ERR_clear_error ();
+  return floe_error_set (error, FLOE_ERROR_UNVERIFIED,
+                         "%s made a signature that is not by %s.pub; if it is in a token, give each key there an id and the URI "
+                         "that id",
+                         signer->private_file, signer->name);
+}
+
 char *
 floe_signer_sign (FloeSigner *signer, FloePassphrase *passphrase, const void *data, size_t size, GError **error)
 {
@@ -470,6 +488,8 @@ floe_signer_sign (FloeSigner *signer, FloePassphrase *passphrase, const void *da
     set_openssl (error, FLOE_ERROR_FAILED, signer->name);
     return NULL;
   }
+  if (!check_signature (signer, digest, raw, length, data, size, error))
+    return NULL;
   hex = g_malloc0 (2 * length + 1);
   for (size_t i = 0; i < length; i++)
     g_snprintf (hex + 2 * i, 3, "%02x", raw[i]);

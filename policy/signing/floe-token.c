@@ -16,10 +16,12 @@
 
 typedef struct {
   FloePassphrase *passphrase;
+  gboolean answered;
   GError *error;
 } Asked;
 
-/* UI (OpenSSL's questions) answered with the passphrase as the token's PIN. */
+/* UI (OpenSSL's questions) answered with the passphrase as the token's PIN. Once: a second question means that the PIN was wrong,
+ * and a token locks itself after a few. */
 static int
 answer (UI *ui, UI_STRING *question)
 {
@@ -30,6 +32,9 @@ answer (UI *ui, UI_STRING *question)
     return 1;
   if (asked->error != NULL)
     return 0;
+  if (asked->answered)
+    return floe_error_set (&asked->error, FLOE_ERROR_UNVERIFIED, "the token refused the PIN; it was not tried again");
+  asked->answered = TRUE;
   text = floe_passphrase_get (asked->passphrase, "the token (PIN)", FALSE, &asked->error);
   return text != NULL && UI_set_result (ui, question, text) == 0;
 }
@@ -79,7 +84,7 @@ open_with_engine (const char *uri, UI_METHOD *method, Asked *asked)
 EVP_PKEY *
 floe_token_open (const char *uri, FloePassphrase *passphrase, GError **error)
 {
-  Asked asked = { passphrase, NULL };
+  Asked asked = { passphrase, FALSE, NULL };
   UI_METHOD *method = NULL;
   EVP_PKEY *key = NULL;
 
@@ -94,7 +99,7 @@ floe_token_open (const char *uri, FloePassphrase *passphrase, GError **error)
       ERR_clear_error ();
     key = open_with_store (uri, method, &asked);
 #ifndef OPENSSL_NO_ENGINE
-    if (key == NULL && asked.error == NULL)
+    if (key == NULL && asked.error == NULL && !asked.answered)
       key = open_with_engine (uri, method, &asked);
 #endif
   }
