@@ -32,7 +32,7 @@ parse_arguments (Arguments *arguments, int argc, char **argv, GError **error)
   const GOptionEntry entries[] = {
     { "data", 0, 0, G_OPTION_ARG_FILENAME, &arguments->data, "the data directory: repo/ is served, tls/ made", "DIR" },
     { "listen", 0, 0, G_OPTION_ARG_STRING, &arguments->listen, "where to listen (0.0.0.0:8443)", "ADDRESS:PORT" },
-    { "user", 0, 0, G_OPTION_ARG_STRING, &arguments->user, "become this user before serving (needed when started by root)", "NAME" },
+    { "user", 0, 0, G_OPTION_ARG_STRING, &arguments->user, "what root becomes before serving (nobody)", "NAME" },
     { "ready-fd", 0, 0, G_OPTION_ARG_INT, &arguments->ready_fd, "write the address to this descriptor once serving", "N" },
     { "max-connections", 0, 0, G_OPTION_ARG_INT, &arguments->max_connections, "connections in all (1024)", "N" },
     { "max-per-address", 0, 0, G_OPTION_ARG_INT, &arguments->max_per_address, "connections from one address (128)", "N" },
@@ -64,6 +64,8 @@ become (const char *user, GError **error)
 {
   const struct passwd *entry;
 
+  if (user == NULL && geteuid () == 0)
+    user = "nobody";
   if (user != NULL) {
     errno = 0;
     entry = getpwnam (user);
@@ -166,10 +168,6 @@ run (const Arguments *arguments, GError **error)
 
   if (data_dir < 0)
     return FALSE;
-  /* Before anything is made that the unprivileged user could not read later. */
-  if (geteuid () == 0 && arguments->user == NULL && !arguments->print_pin)
-    return floe_error_set (error, FLOE_ERROR_REFUSED,
-                           "it does not serve as root: start it as an unprivileged user or give --user NAME");
   identity = floe_server_identity_load (data_dir, g_get_real_time () / G_USEC_PER_SEC, error);
   if (identity == NULL)
     return FALSE;

@@ -22,8 +22,16 @@ mkdir data/repo/metadata/directory.json
 chown -R 61001 data
 
 say 'starting: identity, pin, refusals'
-floe-server --data data --listen 127.0.0.1:8443 2>err && die 'it serves as root'
-grep -q 'does not serve as root' err || die "root was refused with: $(cat err)"
+floe-server --data data --listen 127.0.0.1:8443 --user root 2>err && die 'it serves as root'
+grep -q 'no such unprivileged user' err || die "root was refused with: $(cat err)"
+floe-server --data data --listen 127.0.0.1:8443 2>err &
+server=$!
+wait_for 10 'the server' grep -q serving err
+[ "$(awk '/^Uid:/ { print $2 $3 $4 }' /proc/$server/status)" = "$(id -u nobody)$(id -u nobody)$(id -u nobody)" ] || die 'root stays root'
+[ "$(awk '/^Cap(Prm|Eff|Inh|Amb):/ { n += $2 != "0000000000000000" } END { print n + 0 }' /proc/$server/status)" = 0 ] || die 'it keeps capabilities'
+curl -sk https://127.0.0.1:8443/metadata/1.root.json | cmp - data/repo/metadata/1.root.json
+kill $server; wait $server
+rm -r data/tls
 as_server() { setpriv --reuid 61001 --regid 61001 --clear-groups "$@"; }
 pin=$(as_server floe-server --data data --print-pin)
 [ "$(as_server floe-server --data data --print-pin)" = "$pin" ] || die 'the pin changed at the second start'

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/floe-catalogue.h"
+
+#include <string.h>
+
+struct _FloeCatalogueImage {
+  char *id;
+  gboolean current;
+  FloeTable *table;
+  FloeBootList *boot; /* NULL: none */
+  uint8_t *have;      /* a bit for each of the table's entries */
+  size_t have_count;
+  guint64 have_bytes, total_bytes, fetched_bytes;
+  gboolean changed;   /* progress, since it was last reported */
+  size_t boot_at;     /* the next of the boot list to look at */
+  size_t boot_left;   /* how many of it are still to be looked at; 0: no boot under way */
+  size_t fill_at;     /* the next entry for the background to look at */
+};
+
+struct _FloeCatalogue {
+  GPtrArray *images; /* of FloeCatalogueImage */
+};
+
+static gboolean
+has_bit (const FloeCatalogueImage *image, size_t number)
+{
+  return (image->have[number / 8] >> number % 8 & 1) != 0;
+}
+
+/* The place of DIGEST in the table; FALSE when it is none of the image's. */
+static gboolean
+find_number (const FloeCatalogueImage *image, const FloeDigest *digest, size_t *number, FloeTableEntry *entry)
+{
+  size_t low = 0, high = floe_table_count (image->table);
+
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    int order;
+
+    floe_table_entry (image->table, middle, entry);
+    order = memcmp (digest->bytes, entry->digest.bytes, sizeof digest->bytes);
+    if (order == 0) {
+      *number = middle;
+      return TRUE;
+    }
+    if (order < 0)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return FALSE;
+}
+
+static void
+set_bit (FloeCatalogueImage *image, size_t number, const FloeTableEntry *entry, gboolean have)
+{
+  if (has_bit (image, number) == have)
+    return;
+  image->have[number / 8] ^= (uint8_t) (1u << number % 8);
+  image->have_count += have ? 1 : (size_t) -1;
+  image->have_bytes += have ? entry->compressed_size : -(guint64) entry->compressed_size;
+  image->changed = TRUE;
+}
+
+static gboolean
+mark_stored (const FloeDigest *digest, uint64_t size, gpointer data)
+{
+  FloeCatalogueImage *image = data;
+  FloeTableEntry entry;
+  size_t number;
+
+  if (find_number (image, digest, &number, &entry) && size == entry.compressed_size)
+    set_bit (image, number, &entry, TRUE);
+  return TRUE;
+}
+
+FloeCatalogueImage *
+floe_catalogue_image_new (const char *id, gboolean current, FloeTable *table, FloeBootList *boot, FloeStore *store, GError **error)
+{
+  g_autoptr (FloeCatalogueImage) image = g_new0 (FloeCatalogueImage, 1);
+
+  image->id = g_strdup (id);
+  image->current = current;
+  image->table = table;
+  image->boot = boot;
+  image->have = g_malloc0 (floe_table_count (table) / 8 + 1);
+  image->total_bytes = floe_table_compressed_total (table);
+  image->changed = TRUE;
+  if (!floe_store_foreach (store, mark_stored, image, error))
+    return NULL;
+  return g_steal_pointer (&image);
+}
+
+void
+floe_catalogue_image_free (FloeCatalogueImage *image)
+{
+  if (image == NULL)
+    return;
+  floe_table_free (image->table);
+  floe_boot_list_free (image->boot);
+  g_free (image->have);
+  g_free (image->id);
+  g_free (image);
+}
+
+static void
+image_free (gpointer image)
+{
+  floe_catalogue_image_free (image);
+}
+
+FloeCatalogue *
+floe_catalogue_new (void)
+{
+  FloeCatalogue *catalogue = g_new0 (FloeCatalogue, 1);
+
+  catalogue->images = g_ptr_array_new_with_free_func (image_free);
+  return catalogue;
+}
+
+void
+floe_catalogue_free (FloeCatalogue *catalogue)
+{
+  if (catalogue == NULL)
+    return;
+  g_ptr_array_unref (catalogue->images);
+  g_free (catalogue);
+}
+
+gboolean
+floe_catalogue_has_image (FloeCatalogue *catalogue, const char *id)
+{
+  for (guint i = 0; i < catalogue->images->len; i++)
+    if (strcmp (((FloeCatalogueImage *) catalogue->images->pdata[i])->id, id) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+void
+floe_catalogue_add (FloeCatalogue *catalogue, FloeCatalogueImage *image)
+{
+  g_ptr_array_add (catalogue->images, image);
+}
+
+void
+floe_catalogue_set_current (FloeCatalogue *catalogue, const char *const *ids)
+{
+  for (guint i = 0; i < catalogue->images->len; i++) {
+    FloeCatalogueImage *image = catalogue->images->pdata[i];
+
+    image->current = g_strv_contains (ids, image->id);
+    image->fill_at = 0;
+  }
+}
+
+gboolean
+floe_catalogue_is_empty (FloeCatalogue *catalogue)
+{
+  return catalogue->images->len == 0;
+}
+
+gboolean
+floe_catalogue_find (FloeCatalogue *catalogue, const FloeDigest *digest, FloeTableEntry *entry)
+{
+  for (guint i = 0; i < catalogue->images->len; i++)
+    if (floe_table_find (((FloeCatalogueImage *) catalogue->images->pdata[i])->table, digest, entry))
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+is_complete (const FloeCatalogueImage *image)
+{
+  return image->have_count == floe_table_count (image->table);
+}
+
+/* A boot begins (or comes back) at DIGEST: from there to the list's end, then what came before. */
+static void
+begin_boot (FloeCatalogueImage *image, const FloeDigest *digest)
+{
+  size_t count = floe_boot_list_count (image->boot);
+  FloeDigest listed;
+
+  for (size_t i = 0; i < count; i++) {
+    floe_boot_list_digest (image->boot, i, &listed);
+    if (!floe_digest_equal (&listed, digest))
+      continue;
+    image->boot_at = (i + 1) % count;
+    image->boot_left = count;
+    return;
+  }
+}
+
+void
+floe_catalogue_missed (FloeCatalogue *catalogue, const FloeDigest *digest)
+{
+  for (guint i = 0; i < catalogue->images->len; i++) {
+    FloeCatalogueImage *image = catalogue->images->pdata[i];
+
+    if (image->boot != NULL && image->boot_left == 0 && !is_complete (image))
+      begin_boot (image, digest);
+  }
+}
+
+void
+floe_catalogue_fetched (FloeCatalogue *catalogue, const FloeDigest *digest, guint64 bytes)
+{
+  FloeTableEntry entry;
+
+  for (guint i = 0; i < catalogue->images->len; i++) {
+    FloeCatalogueImage *image = catalogue->images->pdata[i];
+
+    if (!floe_table_find (image->table, digest, &entry))
+      continue;
+    image->fetched_bytes += bytes;
+    image->changed = TRUE;
+  }
+}
+
+void
+floe_catalogue_mark (FloeCatalogue *catalogue, const FloeDigest *digest, gboolean have)
+{
+  FloeTableEntry entry;
+  size_t number;
+
+  for (guint i = 0; i < catalogue->images->len; i++) {
+    FloeCatalogueImage *image = catalogue->images->pdata[i];
+
+    if (find_number (image, digest, &number, &entry))
+      set_bit (image, number, &entry, have);
+  }
+}
+
+gboolean
+floe_catalogue_has (FloeCatalogue *catalogue, const FloeDigest *digest)
+{
+  FloeTableEntry entry;
+  size_t number;
+
+  for (guint i = 0; i < catalogue->images->len; i++)
+    if (find_number (catalogue->images->pdata[i], digest, &number, &entry))
+      return has_bit (catalogue->images->pdata[i], number);
+  return FALSE;
+}
+
+static gboolean
+mark_in_all (const FloeDigest *digest, uint64_t size, gpointer data)
+{
+  FloeCatalogue *catalogue = data;
+
+  for (guint i = 0; i < catalogue->images->len; i++)
+    mark_stored (digest, size, catalogue->images->pdata[i]);
+  return TRUE;
+}
+
+gboolean
+floe_catalogue_rescan (FloeCatalogue *catalogue, FloeStore *store, GError **error)
+{
+  for (guint i = 0; i < catalogue->images->len; i++) {
+    FloeCatalogueImage *image = catalogue->images->pdata[i];
+
+    memset (image->have, 0, floe_table_count (image->table) / 8 + 1);
+    image->have_count = 0;
+    image->have_bytes = 0;
+    image->changed = TRUE;
+    image->fill_at = 0;
+  }
+  return floe_store_foreach (store, mark_in_all, catalogue, error);
+}
+
+static gboolean
+next_of_boot (FloeCatalogueImage *image, FloeTableEntry *entry)
+{
+  FloeDigest digest;
+  size_t number;
+
+  while (image->boot_left > 0) {
+    floe_boot_list_digest (image->boot, image->boot_at, &digest);
+    image->boot_at = (image->boot_at + 1) % floe_boot_list_count (image->boot);
+    image->boot_left--;
+    if (find_number (image, &digest, &number, entry) && !has_bit (image, number))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static gboolean
+next_of_rest (FloeCatalogueImage *image, FloeTableEntry *entry)
+{
+  size_t count = floe_table_count (image->table);
+
+  if (!image->current)
+    return FALSE;
+  while (image->fill_at < count) {
+    size_t number = image->fill_at++;
+
+    if (has_bit (image, number))
+      continue;
+    floe_table_entry (image->table, number, entry);
+    return TRUE;
+  }
+  return FALSE;
+}
+
+gboolean
+floe_catalogue_next (FloeFetchClass fetch_class, FloeTableEntry *entry, gpointer data)
+{
+  FloeCatalogue *catalogue = data;
+
+  for (guint i = 0; i < catalogue->images->len; i++) {
+    FloeCatalogueImage *image = catalogue->images->pdata[i];
+
+    if (fetch_class == FLOE_FETCH_BOOT ? next_of_boot (image, entry) : next_of_rest (image, entry))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+void
+floe_catalogue_rewind (FloeCatalogue *catalogue)
+{
+  for (guint i = 0; i < catalogue->images->len; i++)
+    ((FloeCatalogueImage *) catalogue->images->pdata[i])->fill_at = 0;
+}
+
+gboolean
+floe_catalogue_is_complete (FloeCatalogue *catalogue)
+{
+  for (guint i = 0; i < catalogue->images->len; i++) {
+    const FloeCatalogueImage *image = catalogue->images->pdata[i];
+
+    if (image->current && !is_complete (image))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+void
+floe_catalogue_report (FloeCatalogue *catalogue, gboolean all, void (*each) (const FloeCatalogueProgress *progress, gpointer data),
+                       gpointer data)
+{
+  for (guint i = 0; i < catalogue->images->len; i++) {
+    FloeCatalogueImage *image = catalogue->images->pdata[i];
+    FloeCatalogueProgress progress = { image->id, image->have_bytes, image->total_bytes, image->fetched_bytes };
+
+    if (!image->changed && !all)
+      continue;
+    image->changed = FALSE;
+    each (&progress, data);
+  }
+}

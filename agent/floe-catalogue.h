@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "agent/floe-scheduler.h"
+#include "server-sync/image/floe-boot-list.h"
+#include "server-sync/image/floe-store.h"
+
+/* The images that the agent knows: their tables, which of their chunks are in the store, and what to fetch next without being
+ * asked. Main thread only, but for FloeCatalogueImage before it is added: making one reads the whole store's directory. */
+
+typedef struct _FloeCatalogue FloeCatalogue;
+typedef struct _FloeCatalogueImage FloeCatalogueImage;
+
+/* ID is "NAME/VERSION", CURRENT whether a channel is at it: others are kept for machines that still run them, served on
+ * demand only. TABLE and BOOT (may be NULL) are taken over in any case. Looks which chunks STORE has. */
+FloeCatalogueImage *floe_catalogue_image_new (const char *id, gboolean current, FloeTable *table, FloeBootList *boot,
+                                              FloeStore *store, GError **error) FLOE_WARN_UNUSED;
+void floe_catalogue_image_free (FloeCatalogueImage *image);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeCatalogueImage, floe_catalogue_image_free)
+
+FloeCatalogue *floe_catalogue_new (void);
+void floe_catalogue_free (FloeCatalogue *catalogue);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeCatalogue, floe_catalogue_free)
+
+gboolean floe_catalogue_has_image (FloeCatalogue *catalogue, const char *id);
+/* Takes IMAGE over. */
+void floe_catalogue_add (FloeCatalogue *catalogue, FloeCatalogueImage *image);
+/* Only IDS (NULL-terminated) are current from now on. */
+void floe_catalogue_set_current (FloeCatalogue *catalogue, const char *const *ids);
+gboolean floe_catalogue_is_empty (FloeCatalogue *catalogue);
+
+gboolean floe_catalogue_find (FloeCatalogue *catalogue, const FloeDigest *digest, FloeTableEntry *entry);
+/* DIGEST is missing and somebody waits for it: what a boot reads next of its images becomes wanted. */
+void floe_catalogue_missed (FloeCatalogue *catalogue, const FloeDigest *digest);
+/* BYTES of DIGEST came over the network. */
+void floe_catalogue_fetched (FloeCatalogue *catalogue, const FloeDigest *digest, guint64 bytes);
+/* Whether the store has DIGEST now. */
+void floe_catalogue_mark (FloeCatalogue *catalogue, const FloeDigest *digest, gboolean have);
+/* Whether the store was said to have DIGEST. */
+gboolean floe_catalogue_has (FloeCatalogue *catalogue, const FloeDigest *digest);
+/* Looks again what STORE has, since somebody else has changed it. Reads its whole directory. */
+gboolean floe_catalogue_rescan (FloeCatalogue *catalogue, FloeStore *store, GError **error) FLOE_WARN_UNUSED;
+/* A FloeSchedulerSource; DATA is the catalogue. A pass over the background ends with FALSE; floe_catalogue_rewind() begins
+ * another one. */
+gboolean floe_catalogue_next (FloeFetchClass fetch_class, FloeTableEntry *entry, gpointer data);
+void floe_catalogue_rewind (FloeCatalogue *catalogue);
+/* Whether every chunk of the current images is in the store. */
+gboolean floe_catalogue_is_complete (FloeCatalogue *catalogue);
+
+/* Compressed bytes. */
+typedef struct {
+  const char *id; /* borrowed */
+  guint64 have, total, fetched;
+} FloeCatalogueProgress;
+
+/* Calls EACH for every image whose progress changed since it was last called, or for all. */
+void floe_catalogue_report (FloeCatalogue *catalogue, gboolean all,
+                            void (*each) (const FloeCatalogueProgress *progress, gpointer data), gpointer data);

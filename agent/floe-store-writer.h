@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "agent/floe-scheduler.h"
+#include "server-sync/image/floe-store.h"
+
+/* Keeps the disk off the main loop. Two threads: one for chunks that somebody waits for, one for the background, whose chunks are made
+ * durable many at a time. */
+
+typedef struct _FloeStoreWriter FloeStoreWriter;
+
+typedef struct {
+  /* A chunk was put; FLOE_FETCH_STORED, _NO_SPACE, or _BAD with PROBLEM. Chunks of the background are not visible before committed(). */
+  void (*stored) (const FloeTableEntry *entry, FloeFetchClass fetch_class, FloeFetchOutcome outcome, const char *problem,
+                  gpointer data);
+  /* These background chunks are in the store for good (COUNT of DIGESTS), or, with PROBLEM, are not. */
+  void (*committed) (const FloeDigest *digests, size_t count, gboolean full, const char *problem, gpointer data);
+  /* Answer to floe_store_writer_check(): the chunk is in the store and unaltered; ALTERED, when it was there and was not. */
+  void (*checked) (const FloeTableEntry *entry, const FloeWaiter *waiter, gboolean good, gboolean altered, gpointer data);
+} FloeStoreHandlers;
+
+/* STORE and HANDLERS must live as long. Handlers are called from the main loop. */
+FloeStoreWriter *floe_store_writer_new (FloeStore *store, const FloeStoreHandlers *handlers, gpointer data);
+/* Waits for what is being written; no handler is called from then on. */
+void floe_store_writer_free (FloeStoreWriter *writer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeStoreWriter, floe_store_writer_free)
+
+void floe_store_writer_put (FloeStoreWriter *writer, const FloeTableEntry *entry, FloeFetchClass fetch_class, GBytes *frame);
+/* Makes the background's chunks visible and durable, if there are any: from time to time. */
+void floe_store_writer_commit (FloeStoreWriter *writer);
+void floe_store_writer_check (FloeStoreWriter *writer, const FloeTableEntry *entry, const FloeWaiter *waiter);
