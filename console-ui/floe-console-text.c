@@ -39,11 +39,12 @@ char *
 floe_text_plain (const char *text, size_t max)
 {
   g_autoptr (GString) plain = g_string_new (NULL);
-  size_t length = 0, size = text != NULL ? strlen (text) : 0;
+  size_t length = 0;
   unsigned marks = 0;
   gboolean blank = TRUE;
 
-  for (const char *at = text, *end = text + size; at < end;) {
+  text = text != NULL ? text : "";
+  for (const char *at = text, *end = text + strlen (text); at < end;) {
     gunichar c = g_utf8_get_char_validated (at, end - at);
     gboolean valid = c != (gunichar) -1 && c != (gunichar) -2;
 

@@ -3,6 +3,7 @@
 #include "common/floe-log.h"
 #include "console-ui/floe-language.h"
 #include "console-ui/floe-link.h"
+#include "console-ui/floe-widgets.h"
 #include "console-ui/floe-window.h"
 
 #include <glib-unix.h>
@@ -76,7 +77,7 @@ load_style (void)
   gtk_style_context_add_provider_for_screen (gdk_screen_get_default (), GTK_STYLE_PROVIDER (provider),
                                              GTK_STYLE_PROVIDER_PRIORITY_APPLICATION);
   g_object_set (gtk_settings_get_default (), "gtk-theme-name", "Adwaita", "gtk-application-prefer-dark-theme", TRUE,
-                "gtk-enable-animations", FALSE, "gtk-auto-mnemonics", FALSE, NULL);
+                "gtk-enable-animations", FALSE, "gtk-xft-dpi", (int) (96 * 1024 * floe_screen_scale ()), NULL);
 }
 
 static int

@@ -282,7 +282,7 @@ list_build (FloeMachineList *list)
   gtk_box_pack_start (GTK_BOX (column), list->list, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (column), list->empty, FALSE, FALSE, 24);
   gtk_widget_set_halign (column, GTK_ALIGN_CENTER);
-  gtk_widget_set_size_request (column, CONTENT_WIDTH, -1);
+  gtk_widget_set_size_request (column, (int) (CONTENT_WIDTH * floe_screen_scale ()), -1);
   gtk_style_context_add_class (gtk_widget_get_style_context (column), "column");
   gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroll), GTK_POLICY_NEVER, GTK_POLICY_AUTOMATIC);
   gtk_container_add (GTK_CONTAINER (scroll), column);

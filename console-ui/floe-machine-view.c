@@ -35,6 +35,8 @@ message_for (FloeMachineView *view, const FloeMachineInfo *info)
   if (!floe_machine_is_live (view->machine))
     return _ ("The desktop service is not answering. This screen reconnects by itself.");
   switch (info->state) {
+  case FLOE_STATE_RUNNING:
+    return _ ("Connecting to its screen…");
   case FLOE_STATE_STARTING:
     return _ ("The screen appears as soon as this desktop draws something.");
   case FLOE_STATE_SUSPENDING:

@@ -3,6 +3,17 @@
 
 #define PROVIDER_KEY "floe-provider"
 
+double
+floe_screen_scale (void)
+{
+  GdkMonitor *monitor = gdk_display_get_monitor (gdk_display_get_default (), 0);
+  GdkRectangle area = { 0 };
+
+  if (monitor != NULL)
+    gdk_monitor_get_geometry (monitor, &area);
+  return CLAMP (area.height / 800.0, 1.0, 2.0);
+}
+
 GtkWidget *
 floe_label_new (const char *style_class, float align)
 {

@@ -8,6 +8,8 @@
 
 /* Small pieces that the pages share. Every text goes in as plain text. */
 
+/* How much larger than on a screen of 768 lines everything is shown here: 1 to 2. */
+double floe_screen_scale (void);
 GtkWidget *floe_label_new (const char *style_class, float align);
 /* Sets the text and hides the label when there is none. */
 void floe_label_set (GtkWidget *label, const char *text);

@@ -495,6 +495,8 @@ static gboolean
 on_map (GtkWidget *window)
 {
   gdk_window_focus (gtk_widget_get_window (window), GDK_CURRENT_TIME);
+  /* There may be no mouse: where the keyboard is shows from the start. */
+  gtk_window_set_focus_visible (GTK_WINDOW (window), TRUE);
   return FALSE;
 }
 
@@ -551,8 +553,6 @@ floe_window_new (FloeLink *link)
   window->link = g_object_ref (link);
   window_make_list (window);
   window_fill_monitor (window);
-  /* There may be no mouse: where the keyboard is shows from the start. */
-  gtk_window_set_focus_visible (GTK_WINDOW (window), TRUE);
   g_signal_connect (window, "key-press-event", G_CALLBACK (on_key), NULL);
   g_signal_connect (window, "key-release-event", G_CALLBACK (on_key), NULL);
   g_signal_connect (window, "focus-in-event", G_CALLBACK (on_focus), NULL);
