@@ -3,6 +3,7 @@
 
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
+#include "hypervisor/net/floe-conntrack.h"
 #include "hypervisor/net/floe-dhcp.h"
 #include "hypervisor/net/floe-rules-netlink.h"
 #include "hypervisor/net/floe-tap.h"
@@ -96,7 +97,9 @@ floe_net_new (const FloeNetConfig *config, GError **error)
   if (net->route == NULL)
     return NULL;
   net->filter = floe_netlink_open (NETLINK_NETFILTER, error);
-  if (net->filter == NULL || !probe (net->filter, error))
+  /* No connection has that address: asked only to know that the kernel can be. */
+  if (net->filter == NULL || !probe (net->filter, error)
+      || !floe_conntrack_forget (net->filter, (const uint8_t[4]){ 0 }, error))
     return NULL;
   return g_steal_pointer (&net);
 }
@@ -236,8 +239,10 @@ set_up (FloeNetCard *card, const FloePolicyNetwork *network, GError **error)
   FloeNet *net = card->net;
   gboolean routed = network->mode == FLOE_POLICY_NETWORK_NAT;
 
-  /* What an ended machine may have left: with the tap down there is nothing that it could let through or keep out. */
-  if (!floe_rules_remove (net->filter, card->identity.tap, error) || !floe_net_card_replace (card, network, error))
+  /* What an ended machine may have left, rules and connections: with the tap down there is nothing to let through or keep
+   * out. */
+  if (!floe_rules_remove (net->filter, card->identity.tap, error)
+      || !floe_conntrack_forget (net->filter, card->identity.guest, error) || !floe_net_card_replace (card, network, error))
     return FALSE;
   if (routed && !floe_tap_enable_forwarding (error))
     return FALSE;

@@ -242,8 +242,14 @@ wait "$one"
 ip link show floe0 >/dev/null 2>&1 && die 'the tap is still there'
 nft list tables | grep -qE ' floe0$' && die 'rules are still there'
 nft delete table netdev witness-floe0 2>/dev/null || true
+remembered() { grep -c 'src=10\.77\.0\.2 ' /proc/net/nf_conntrack 2>/dev/null || true; }
+before=$(remembered)
 start_card one 0 open
 one=$loader
+if [ -r /proc/net/nf_conntrack ]; then
+  [ "$before" -gt 0 ] || die 'the last machine has left no connection to forget'
+  [ "$(remembered)" = 0 ] || die "the next machine of the slot inherits $(remembered) connections"
+fi
 witness floe0
 sleep 0.5
 attack 'made again'
