@@ -276,6 +276,42 @@ test_broken_intent (void)
   g_assert_cmpint (system (remove), ==, 0);
 }
 
+/* A disk that refuses at each of a root's four steps: said each time, and whatever happened, mended when it works again. */
+static void
+test_refusals (void)
+{
+  static const char *const blocked[] = { ".recover", "root.json", "timestamp.json", "snapshot.json" };
+  g_autoptr (GBytes) root = g_bytes_new_static ("root 2", 6);
+
+  for (size_t i = 0; i < G_N_ELEMENTS (blocked); i++) {
+    g_autofree char *path = g_dir_make_tmp ("floe-state-XXXXXX", NULL), *name = g_build_filename (path, blocked[i], NULL);
+    g_autofree char *remove = g_strdup_printf ("rm -r %s", path);
+    floe_autofd dir = floe_dir_open (path, NULL);
+    g_autoptr (FloeState) state = floe_state_open (dir, NULL);
+    g_autoptr (GError) error = NULL;
+
+    /* A directory in a file's place can be neither replaced nor unlinked. */
+    g_assert_cmpint (mkdir (name, 0755), ==, 0);
+    g_assert_false (floe_state_store_root (state, root, 2, TRUE, &error));
+    g_assert_nonnull (error);
+    g_assert_cmpint (rmdir (name), ==, 0);
+    g_assert_true (floe_state_settle (state, root_version (state), NULL));
+    g_assert_true (floe_state_store_root (state, root, 2, TRUE, NULL));
+    g_assert_cmpint (root_version (state), ==, 2);
+    g_assert_cmpint (system (remove), ==, 0);
+  }
+}
+
+static void
+test_no_directory (void)
+{
+  floe_autofd file = open ("/dev/null", O_RDONLY | O_CLOEXEC);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (floe_state_open (file, &error));
+  g_assert_error (error, FLOE_ERROR, FLOE_ERROR_IO);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -283,5 +319,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/state/killed", GINT_TO_POINTER (DIES_KILLED), test_deaths);
   g_test_add_data_func ("/state/power", GINT_TO_POINTER (DIES_POWER), test_deaths);
   g_test_add_func ("/state/broken-intent", test_broken_intent);
+  g_test_add_func ("/state/refusals", test_refusals);
+  g_test_add_func ("/state/no-directory", test_no_directory);
   return g_test_run ();
 }

@@ -589,6 +589,51 @@ test_state_not_writable (void)
   must_refresh (endpoint);
 }
 
+/* A clock that is wrong beyond any calendar is still only a time that things have expired by. */
+static void
+test_absurd_time (void)
+{
+  g_autoptr (Endpoint) endpoint = endpoint_new ();
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (endpoint_refresh (endpoint, G_MAXINT64, &error));
+  g_assert_error (error, FLOE_ERROR, FLOE_ERROR_EXPIRED);
+}
+
+/* States that cannot be: a file for a directory, directories for files. */
+static void
+test_impossible_state (void)
+{
+  g_autoptr (Endpoint) endpoint = endpoint_new ();
+  g_autofree char *root = g_build_filename (endpoint->path, "root.json", NULL), *intent = g_build_filename (endpoint->path, ".recover", NULL);
+  g_autoptr (GBytes) first = g_bytes_ref (g_hash_table_lookup (endpoint->forge->files, "metadata/1.root.json"));
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpint (mkdir (intent, 0755), ==, 0);
+  g_assert_null (floe_trust_open (endpoint->state, &endpoint->forge->transport, &error));
+  g_assert_nonnull (error);
+  g_clear_error (&error);
+  g_assert_cmpint (rmdir (intent), ==, 0);
+  g_assert_cmpint (unlink (root), ==, 0);
+  g_assert_cmpint (mkdir (root, 0755), ==, 0);
+  g_assert_null (floe_trust_open (endpoint->state, &endpoint->forge->transport, &error));
+  g_assert_error (error, FLOE_ERROR, FLOE_ERROR_INVALID);
+  g_clear_error (&error);
+  g_assert_false (floe_trust_init (endpoint->state, first, &error));
+  g_assert_nonnull (error);
+  g_clear_error (&error);
+  g_assert_cmpint (rmdir (root), ==, 0);
+  g_assert_cmpint (symlink ("elsewhere", root), ==, 0);
+  g_assert_false (floe_trust_init (endpoint->state, first, &error));
+  g_assert_error (error, FLOE_ERROR, FLOE_ERROR_IO);
+  g_clear_error (&error);
+  g_assert_false (floe_trust_init (-1, first, &error));
+  g_assert_nonnull (error);
+  g_clear_error (&error);
+  g_assert_null (floe_trust_open (-1, &endpoint->forge->transport, &error));
+  g_assert_nonnull (error);
+}
+
 static void
 test_cancelled (void)
 {
@@ -622,6 +667,7 @@ main (int argc, char **argv)
     { "resume/behind", test_resume_behind }, { "resume/fetches", test_resume_fetches }, { "state/locked", test_locked },
     { "state/init", test_init }, { "state/unsigned-init", test_unsigned_init }, { "state/damaged", test_damaged_locals },
     { "state/not-writable", test_state_not_writable }, { "cancelled", test_cancelled },
+    { "absurd-time", test_absurd_time }, { "state/impossible", test_impossible_state },
   };
 
   g_test_init (&argc, &argv, NULL);
