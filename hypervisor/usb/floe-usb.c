@@ -198,6 +198,8 @@ remove_device (FloeUsb *usb, guint index)
 {
   Device *device = g_ptr_array_steal_index (usb->devices, index);
 
+  /* Whoever was told of the last change may have asked for the list: it must not keep what goes now. */
+  g_clear_pointer (&usb->listed, g_ptr_array_unref);
   if (usb->changed != NULL)
     usb->changed (usb, &device->public, TRUE, usb->data);
   device_free (device);
@@ -225,6 +227,7 @@ look_at (FloeUsb *usb, int devices, const char *name)
     remove_device (usb, index);
   known = device_new (usb, raw);
   known->seen = TRUE;
+  g_clear_pointer (&usb->listed, g_ptr_array_unref);
   g_ptr_array_add (usb->devices, known);
   judge (usb, known, TRUE);
 }
