@@ -206,8 +206,10 @@ static void
 note (FloeUsb *usb, const FloeUsbDevice *device, gboolean gone, gpointer data)
 {
   Fixture *f = data;
+  gboolean listed = g_ptr_array_find (floe_usb_devices (usb), device, NULL);
 
-  (void)usb;
+  /* The list is right at every change: what is gone is not in it, what came is. */
+  g_assert_cmpint (listed, ==, !gone);
   g_string_append_printf (f->events, "%s %s %s %s%s\n", device->path,
                           gone ? "gone" : floe_policy_usb_action_name (device->verdict), device->rule, device->machine,
                           device->enforced ? " enforced" : "");
