@@ -24,7 +24,8 @@
  * docs/architecture.md). */
 
 #define MEMORY_CACHE (4u << 20)
-#define MAX_CODECS 4
+#define MIN_CODECS 2u
+#define MAX_CODECS 4u
 #define RETRY_FIRST_MS 50u
 #define RETRY_LAST_MS 2000u
 
@@ -47,9 +48,9 @@ struct FloeReader {
 
   pthread_mutex_t lock; /* of all below */
   pthread_cond_t idle;
-  Worker *workers;  /* those idle */
-  unsigned made;    /* how many there are */
-  GHashTable *said; /* digests of altered chunks that were logged */
+  Worker *workers;     /* those idle */
+  unsigned made, most; /* how many there are */
+  GHashTable *said;    /* digests of altered chunks that were logged */
 };
 
 /* Opening */
@@ -133,6 +134,7 @@ floe_reader_new (const FloeReaderOptions *options, GError **error)
   g_autofree uint8_t *zeros = g_malloc0 (FLOE_CHUNK_SIZE);
 
   reader->trace = -1;
+  reader->most = CLAMP (g_get_num_processors (), MIN_CODECS, MAX_CODECS);
   floe_digest_of (zeros, FLOE_CHUNK_SIZE, &reader->zero);
   pthread_mutex_init (&reader->lock, NULL);
   pthread_cond_init (&reader->idle, NULL);
@@ -197,7 +199,7 @@ take_worker (FloeReader *reader)
   Worker *worker = NULL;
 
   pthread_mutex_lock (&reader->lock);
-  while (reader->workers == NULL && reader->made == MAX_CODECS)
+  while (reader->workers == NULL && reader->made == reader->most)
     pthread_cond_wait (&reader->idle, &reader->lock);
   if (reader->workers != NULL) {
     worker = reader->workers;
