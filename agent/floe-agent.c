@@ -13,7 +13,7 @@
 
 /* A refresh runs on a thread of its own, one at a time; its result comes back to the main loop, where everything else happens. */
 
-#define RETRY_SECONDS_MIN 5
+#define RETRY_SECONDS_MIN 5u
 #define IDLE_SECONDS 30
 
 struct _FloeAgent {
