@@ -3,9 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -178,6 +182,27 @@ drop_privileges (const FloeJail *jail, FloeJailFailure *failure)
   return TRUE;
 }
 
+/* nbdkit asks the kernel to end it with its parent. Here the parent is hypervisord, and what it started outlives it: the request
+ * is answered "done" and has no effect. Programs of other architectures, with other system calls, do not run at all. */
+static gboolean
+outlive_parent (FloeJailFailure *failure)
+{
+  struct sock_filter filter[] = {
+    BPF_STMT (BPF_LD | BPF_W | BPF_ABS, offsetof (struct seccomp_data, arch)),
+    BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+    BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    BPF_STMT (BPF_LD | BPF_W | BPF_ABS, offsetof (struct seccomp_data, nr)),
+    BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 3),
+    BPF_STMT (BPF_LD | BPF_W | BPF_ABS, offsetof (struct seccomp_data, args[0])),
+    BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, PR_SET_PDEATHSIG, 0, 1),
+    BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ERRNO),
+    BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const struct sock_fprog program = { G_N_ELEMENTS (filter), filter };
+
+  return prctl (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 || fail (failure, "set the system call filter", NULL);
+}
+
 static gboolean
 set_limits (const FloeJail *jail, FloeJailFailure *failure)
 {
@@ -221,7 +246,8 @@ floe_jail_enter (const FloeJail *jail, char *const *argv, int report, FloeJailFa
   reset_signals ();
   setsid ();
   if (!join_cgroup (jail, failure) || !place_fds (jail, &report, failure) || !change_root (jail, failure) ||
-      sethostname ("floe", 4) < 0 || !set_limits (jail, failure) || !drop_privileges (jail, failure)) {
+      sethostname ("floe", 4) < 0 || !set_limits (jail, failure) || !drop_privileges (jail, failure) ||
+      !outlive_parent (failure)) {
     (void) !write (report, failure, sizeof *failure);
     return;
   }

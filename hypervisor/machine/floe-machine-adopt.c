@@ -54,6 +54,9 @@ adopt_nbdkit (FloeMachine *machine, FloeRun *run, GError **error)
     .directory_fd = run->nbd_dir,
     .uid = floe_machine_qemu_uid (machine) + 1,
     .qemu_uid = floe_machine_qemu_uid (machine),
+    .died = floe_machine_on_nbd_died,
+    .restarted = floe_machine_on_nbd_restarted,
+    .data = machine,
   };
   g_autoptr (FloeProcess) process = NULL;
 
@@ -64,7 +67,7 @@ adopt_nbdkit (FloeMachine *machine, FloeRun *run, GError **error)
   /* Dead meanwhile, it is started anew. */
   if (run->record->nbdkit_pid != 0)
     process = floe_process_adopt ((pid_t) run->record->nbdkit_pid, run->record->nbdkit_start, NULL);
-  run->nbd = floe_nbd_new (&options, g_steal_pointer (&process), floe_machine_on_nbd_died, machine, error);
+  run->nbd = floe_nbd_new (&options, g_steal_pointer (&process), error);
   return run->nbd != NULL;
 }
 

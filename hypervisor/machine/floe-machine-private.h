@@ -69,6 +69,7 @@ gboolean floe_machine_save_disk (FloeMachine *machine, const char *image, const 
 void floe_machine_on_event (const char *name, FloeJson *data, gpointer context);
 void floe_machine_on_qemu_ended (FloeProcess *process, gpointer data);
 void floe_machine_on_nbd_died (const char *last_words, guint deaths, gpointer data);
+void floe_machine_on_nbd_restarted (gpointer data);
 
 /* -- floe-machine-run.c ----------------------------------------------------------------------------------------------- */
 

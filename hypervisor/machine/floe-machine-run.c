@@ -238,10 +238,13 @@ start_beside (gpointer data)
     .directory_fd = run->nbd_dir,
     .uid = floe_machine_qemu_uid (machine) + 1,
     .qemu_uid = floe_machine_qemu_uid (machine),
+    .died = floe_machine_on_nbd_died,
+    .restarted = floe_machine_on_nbd_restarted,
+    .data = machine,
     .image = run->image,
   };
 
-  run->nbd = floe_nbd_new (&options, NULL, floe_machine_on_nbd_died, machine, beside->error);
+  run->nbd = floe_nbd_new (&options, NULL, beside->error);
   if (run->nbd == NULL)
     return;
   if (run->spec->network != NULL) {

@@ -378,6 +378,23 @@ floe_machine_on_nbd_died (const char *last_words, guint deaths, gpointer data)
     floe_process_kill (hopeless);
 }
 
+/* The record must name the nbdkit that serves now, or our next life would end it. */
+void
+floe_machine_on_nbd_restarted (gpointer data)
+{
+  FloeMachine *machine = data;
+  g_autoptr (GError) error = NULL;
+  FloeRun *up = NULL;
+
+  g_mutex_lock (&machine->lock);
+  if (machine->run != NULL && machine->run->up)
+    up = machine->run;
+  g_mutex_unlock (&machine->lock);
+  /* Runs are taken down on this thread only: it stays while we write. */
+  if (up != NULL && !floe_run_save (up, &error))
+    floe_log (G_LOG_LEVEL_WARNING, "record not written", "VM", machine->id, "ERROR", error->message, NULL);
+}
+
 /* The guest's first instruction, or its next one. */
 static gboolean
 let_run (FloeMachine *machine, gboolean incoming, GError **error)

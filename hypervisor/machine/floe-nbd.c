@@ -16,8 +16,6 @@ struct _FloeNbd {
   FloeNbdOptions options;
   int listener; /* -1 after adoption, until nbdkit has to be started */
   FloeProcess *process;
-  FloeNbdDied died;
-  gpointer data;
   guint deaths, backoff_ms, timer;
   gint64 born;
 };
@@ -95,6 +93,8 @@ on_timer (gpointer data)
   if (!launch (nbd, &error)) {
     floe_log (G_LOG_LEVEL_WARNING, "nbdkit cannot be started, trying again", "ERROR", error->message, NULL);
     schedule (nbd);
+  } else {
+    nbd->options.restarted (nbd->options.data);
   }
   return G_SOURCE_REMOVE;
 }
@@ -117,19 +117,17 @@ on_ended (FloeProcess *process, gpointer data)
   if (g_get_monotonic_time () - nbd->born > WELL_AFTER_US)
     nbd->backoff_ms = 0;
   schedule (nbd);
-  nbd->died (words, nbd->deaths, nbd->data);
+  nbd->options.died (words, nbd->deaths, nbd->options.data);
 }
 
 FloeNbd *
-floe_nbd_new (const FloeNbdOptions *options, FloeProcess *adopt, FloeNbdDied died, gpointer data, GError **error)
+floe_nbd_new (const FloeNbdOptions *options, FloeProcess *adopt, GError **error)
 {
   FloeNbd *nbd = g_new0 (FloeNbd, 1);
 
   nbd->options = *options;
   nbd->options.image = floe_library_image_ref (options->image);
   nbd->listener = -1;
-  nbd->died = died;
-  nbd->data = data;
   if (adopt != NULL) {
     nbd->process = adopt;
     nbd->born = g_get_monotonic_time ();

@@ -14,6 +14,8 @@ typedef struct _FloeNbd FloeNbd;
 
 /* Called whenever nbdkit has ended; LAST_WORDS may be NULL. It is started again without being asked to. */
 typedef void (*FloeNbdDied) (const char *last_words, guint deaths, gpointer data);
+/* Called after it was started again. */
+typedef void (*FloeNbdRestarted) (gpointer data);
 
 typedef struct {
   const FloeHost *host;
@@ -21,11 +23,13 @@ typedef struct {
   uid_t uid;        /* nbdkit's; also its gid */
   uid_t qemu_uid;   /* who may connect */
   FloeLibraryImage *image;
+  FloeNbdDied died;
+  FloeNbdRestarted restarted;
+  gpointer data; /* of both */
 } FloeNbdOptions;
 
 /* Binds the socket and starts nbdkit, or with ADOPT (taken) watches the one that is running. */
-FloeNbd *floe_nbd_new (const FloeNbdOptions *options, FloeProcess *adopt, FloeNbdDied died, gpointer data,
-                       GError **error) FLOE_WARN_UNUSED;
+FloeNbd *floe_nbd_new (const FloeNbdOptions *options, FloeProcess *adopt, GError **error) FLOE_WARN_UNUSED;
 /* Watches no more. Ends nbdkit unless KEEP. */
 void floe_nbd_free (FloeNbd *nbd, gboolean keep);
 /* NULL while it is being started again. */

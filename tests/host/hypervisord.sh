@@ -1,0 +1,121 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# floe-hypervisord with a real bus, policy, nbdkit and QEMU, and a guest of one sector: machines start, stop, reset, are suspended and
+# resumed, outlive the daemon and nbdkit, and leave nothing.
+. "$(dirname "$0")/../lib/host.sh"
+. "$SOURCE/tests/lib/machine.sh"
+trap 'status=$?; [ $status = 0 ] || { tail -n 40 daemon.log >&2; }; exit $status' EXIT
+
+write_policy() {
+  cat >test.json <<JSON
+{ "floe": 1, "group": "test",
+  "machines": [
+    { "id": "one", "title": "One", "colour": "#2e7d32", "image": { "name": "tiny", "channel": "stable" }, "vcpus": 1, "memory_mib": 128,
+      "disk": "reset", "firmware": "bios", "networks": ["lan"], "emulation": "allow", "autostart": false,
+      "display": { "clipboard": "none", "file_transfer": "none", "audio": true, "screens": 1 } },
+    { "id": "two", "title": "Two", "colour": "#c62828", "image": { "name": "tiny", "channel": "stable" }, "vcpus": 1, "memory_mib": 128,
+      "disk": "persist", "firmware": "bios", "networks": [], "emulation": "${1:-allow}", "autostart": false,
+      "display": { "clipboard": "both", "file_transfer": "none", "audio": false, "screens": 1 } } ],
+  "networks": { "lan": { "mode": "nat", "egress": [ { "id": "web", "protocol": "tcp", "to": ["203.0.113.0/24"], "ports": ["80"] } ] } },
+  "usb": [], "console": { "switch_next": "<Control><Alt>Right", "switch_previous": "<Control><Alt>Left",
+    "switch_list": "<Control><Alt>Home", "kiosk": false, "banner": "", "languages": ["en"] },
+  "lease_days": 30, "assignment": [{ "who": "*", "machines": ["one", "two"] }] }
+JSON
+  publish_policy test.json
+}
+
+start_bus
+make_guest
+make_repository
+write_policy
+make_config
+spool
+start_daemon
+vm status
+vm list
+
+say 'start'
+vm start one
+goes_on one
+vm list
+vm stats one
+
+say "two machines"
+vm start two
+goes_on two
+goes_on one
+[ "$(stat_of two mac)" = '' ] || die 'a machine without network has a card'
+
+say 'reset'
+vm reset one
+goes_on one
+
+say 'nbdkit is killed: the guest goes on'
+before=$(stat_of one nbd_pid)
+kill -9 "$before"
+wait_for 20 'another nbdkit' bash -c "pid=\$(floe-vm stats one | awk '\$1 == \"nbd_pid\" { print \$2 }'); [ -n \"\$pid\" ] && [ \$pid != 0 ] && [ \$pid != $before ]"
+goes_on one 60
+[ "$(errors one)" = 0 ] || die "the guest saw $(errors one) disk errors"
+
+say 'the daemon is killed: machines go on, and are found again'
+qemu=$(stat_of one pid)
+kill -9 $DAEMON_PID
+goes_on one
+ip link show floe0 >/dev/null 2>&1 || die 'the tap went with the daemon'
+start_daemon
+machine_is one starting || die "adopted machine is $(machine_get one State): $(machine_get one Problem)"
+[ "$(stat_of one pid)" = "$qemu" ] || die 'another QEMU than before'
+goes_on one
+goes_on two
+say 'nbdkit is killed after that'
+before=$(stat_of two nbd_pid)
+kill -9 "$before"
+goes_on two 60
+[ "$(errors two)" = 0 ] || die "the guest saw $(errors two) disk errors"
+
+say 'suspend and resume, also by another life of the daemon'
+count=$(rounds one)
+vm suspend one
+machine_is one suspended || die "suspended machine is $(machine_get one State)"
+ip link show floe0 >/dev/null 2>&1 && die 'a suspended machine has a tap'
+vm start one 2>err && die 'a suspended machine was started anew'
+grep -q 'not while machine one is suspended' err || die "$(cat err)"
+kill $DAEMON_PID
+wait $DAEMON_PID || true
+start_daemon
+machine_is one suspended || die "suspended machine is $(machine_get one State) after a restart"
+vm resume one
+machine_is one running || die "resumed machine is $(machine_get one State)"
+goes_on one
+[ "$(rounds one)" -ge "$count" ] || die 'the guest began again instead of going on'
+
+say 'stop: what is reset is gone, what is kept is there'
+vm stop one --force
+machine_is one stopped || die "stopped machine is $(machine_get one State)"
+[ ! -e "$STATE/hypervisor/machines/one/overlay.qcow2" ] || die 'the overlay of a reset machine stays'
+vm stop two --force
+[ -n "$(rounds two)" ] || die 'the overlay of a kept machine is gone'
+vm start two
+vm stop two --force
+
+say 'refusals'
+vm start nobody 2>err && die 'a machine of no policy was started'
+grep -q "no machine 'nobody'" err || die "$(cat err)"
+vm reset one 2>err && die 'a stopped machine was reset'
+write_policy refuse
+spool
+refresh() { gdbus call --system --dest org.floe.Hypervisor1 --object-path /org/floe/Hypervisor1 --method org.floe.Hypervisor1.SpoolChanged; }
+refresh
+vm start two 2>err && die 'emulation was refused by policy and happened'
+grep -q 'policy refuses emulation' err || die "$(cat err)"
+sed -i 's/"lease_days"/"leash_days"/' test.json
+floe-policy publish-policy --repo "$REPO" --keys keys --passphrase-file pass test.json 2>err && die 'an unknown key was published'
+setpriv --reuid 65534 --clear-groups floe-vm start one 2>err && die 'user nobody started a machine'
+grep -q 'org.floe.hypervisor1.control' err || die "$(cat err)"
+
+left=$(leftovers)
+[ -z "$left" ] || die "left behind: $left"
+figure leftovers 0
+grep -i 'warning\|critical\|error' daemon.log | grep -v 'nbdkit ended, starting it again\|polkit\|refuses emulation' || true
+resident=$(awk '/^VmRSS/ { printf "%.1f", $2 / 1024 }' /proc/$DAEMON_PID/status)
+figure hypervisord_rss_mib "$resident" MiB
