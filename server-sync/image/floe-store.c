@@ -371,11 +371,10 @@ sync_all (FloeStore *store, GError **error)
   return syncfs (store->waiting) == 0 || floe_error_set_errno (error, errno, "sync chunk store");
 }
 
-gboolean
-floe_store_batch_commit (FloeStoreBatch *batch, GError **error)
+/* Under the batch's lock. */
+static gboolean
+commit (FloeStoreBatch *batch, GError **error)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&batch->lock);
-
   if (batch->waiting->len == 0)
     return TRUE;
   if (!sync_all (batch->store, error))
@@ -388,6 +387,17 @@ floe_store_batch_commit (FloeStoreBatch *batch, GError **error)
     g_array_set_size (batch->waiting, batch->waiting->len - 1);
   }
   return sync_all (batch->store, error);
+}
+
+gboolean
+floe_store_batch_commit (FloeStoreBatch *batch, GError **error)
+{
+  gboolean done;
+
+  g_mutex_lock (&batch->lock);
+  done = commit (batch, error);
+  g_mutex_unlock (&batch->lock);
+  return done;
 }
 
 /* Walking */

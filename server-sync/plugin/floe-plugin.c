@@ -188,4 +188,6 @@ static struct nbdkit_plugin floe = {
   .extents = floe_extents,
 };
 
+/* The macro defines it without declaring it. */
+struct nbdkit_plugin *plugin_init (void);
 NBDKIT_REGISTER_PLUGIN (floe)
