@@ -69,6 +69,9 @@ display_disconnect (FloeDisplay *display)
   if (widget != NULL) {
     g_signal_handlers_disconnect_by_data (widget, display);
     g_object_set (widget, "grab-keyboard", FALSE, NULL);
+    /* While it still has a session: it tells the session that the focus is gone. */
+    if (gtk_widget_is_focus (widget))
+      gtk_window_set_focus (GTK_WINDOW (gtk_widget_get_toplevel (widget)), NULL);
     gtk_widget_destroy (widget);
   }
   spice_session_disconnect (session);
@@ -254,8 +257,8 @@ display_update (FloeDisplay *display)
     display->was_ready = FALSE;
     display->retry_ms = RETRY_FIRST_MS;
     display_disconnect (display);
-  } else if (display->session != NULL && display->audio && !info->audio) {
-    /* Policy took the sound away: what is open is closed. */
+  } else if (display->session != NULL && display->audio != info->audio) {
+    /* Policy gave sound or took it away: which channels there are is settled when a session begins. */
     display_disconnect (display);
   }
   if (display->widget != NULL && (info->file_transfer & FLOE_SHARE_TO_GUEST) == 0)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The clipboard by direction: a real SPICE server, and a guest's agent that offers, asks, asks for what was never offered and sends what nobody asked for.
+# What crosses between a guest and the screen: channels by policy, the clipboard by direction.
+# The clipboard: a real SPICE server, and a guest's agent that offers, asks, asks for what was never offered and sends what nobody asked for.
 # What policy does not let cross does not cross, and a guest in the background takes no part.
 source "$(dirname "$0")/../lib/host.sh"
 for program in Xvfb xdotool xclip qemu-system-x86_64 dbus-daemon gcc objcopy python3; do need $program; done
@@ -12,7 +13,10 @@ gcc -m32 -c -DAGENT -DATTRIBUTE=0x2f -DLETTER=0x4f -o guest.o "$SOURCE/tests/lib
 objcopy -O binary -j .text guest.o guest.img
 nice qemu-system-x86_64 -M pc -accel tcg -m 16 -nodefaults -vga std -display none -spice unix=on,addr=/run/t/spice,disable-ticketing=on \
   -drive file=guest.img,format=raw,if=ide -chardev spicevmc,id=agent,name=vdagent -device isa-serial,index=0,chardev=agent \
-  -chardev socket,id=test,path=/run/t/agent,server=on,wait=off -device isa-serial,index=1,chardev=test 2>qemu.log &
+  -chardev socket,id=test,path=/run/t/agent,server=on,wait=off -device isa-serial,index=1,chardev=test \
+  -audiodev spice,id=sound -device AC97,audiodev=sound -device qemu-xhci -chardev spicevmc,id=redirect,name=usbredir \
+  -device usb-redir,chardev=redirect -chardev spiceport,id=webdav,name=org.spice-space.webdav.0 -device isa-serial,index=2,chardev=webdav \
+  2>qemu.log &
 cat >bus.conf <<END
 <busconfig><type>session</type><listen>unix:path=/run/t/bus</listen>
 <policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy></busconfig>
@@ -27,7 +31,7 @@ wait_for 10 "the bus" test -S /run/t/bus
 mkfifo commands typed
 exec 8<>commands 9<>typed
 "$BUILD/tests/fake-hypervisord" unix:path=/run/t/bus 'office=Office=#2e7d32=/run/t/spice' 'other=Other=#c62828=/nowhere' <&8 >calls 2>&1 &
-python3 "$SOURCE/tests/lib/spice-agent.py" /run/t/agent 'from the guest' <&9 >agent.log 2>&1 &
+python3 "$SOURCE/tests/lib/spice-agent.py" /run/t/agent 'from the guest' <&9 >>agent.log 2>&1 &
 tell() { printf '%s\n' "$@" >&8; }
 agent() { printf '%s\n' "$1" >&9; }
 copy() { printf '%s' "$1" | xclip -selection clipboard -loops 0 2>/dev/null; }
@@ -37,12 +41,25 @@ guest_got() { grep -qxF "got 1 $1" agent.log; }
 # How long "nothing happened" is watched for; what may happen takes a tenth of it.
 quiet() { sleep 2; }
 
-tell 'state office running'
+tell 'state office running' 'sharing office none none 0'
 "$BUILD/bin/floe-console" --bus unix:path=/run/t/bus 2>console.log &
 wait_for 30 "the window" xdotool search --name '^Floe$'
 sleep 1
 xdotool key Home Return
 wait_for 30 "SPICE" grep -q 'office OpenDisplay' calls
+wait_for 30 "the agent's channel" grep -q announced agent.log
+opened() { grep -c 'office OpenDisplay' calls || true; }
+opened_is() { [ "$(opened)" = "$1" ]; }
+# The server offers sound, USB redirection and a shared folder as well: main, display, inputs and cursor are all that is asked for.
+quiet
+opened_is 4 || die "$(opened) channels were opened without sound, not 4"
+tell 'sharing office none none 1'
+wait_for 20 "channels with sound" opened_is 10
+quiet
+opened_is 10 || die "$(($(opened) - 4)) channels were opened with sound, not 6"
+: >agent.log
+tell 'sharing office none none 0'
+wait_for 20 "channels without sound again" opened_is 14
 wait_for 30 "the agent's channel" grep -q announced agent.log
 tried=0 crossed=0
 for mode in none to-guest from-guest both; do
