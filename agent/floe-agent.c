@@ -124,9 +124,9 @@ on_refreshed (GObject *source, GAsyncResult *result, gpointer data)
   gboolean offline = refresh->mode == FLOE_REFRESH_OFFLINE;
 
   (void) source;
+  agent->refreshing = FALSE;
   if (refreshed == NULL)
     return; /* cancelled: the agent ends */
-  agent->refreshing = FALSE;
   floe_chunk_service_update (agent->chunks, refreshed->images, (const char *const *) refreshed->current);
   floe_chunk_service_set_certain (agent->chunks, refreshed->error == NULL);
   learn_ids (agent, refreshed);
@@ -287,7 +287,7 @@ floe_agent_run (FloeAgent *agent)
   g_main_loop_run (agent->loop);
   /* The thread uses the refresher and the store: it is told to stop, and waited for. */
   g_cancellable_cancel (agent->cancellable);
-  while (agent->refreshing && !g_main_context_pending (NULL))
+  while (agent->refreshing)
     g_main_context_iteration (NULL, TRUE);
 }
 

@@ -312,6 +312,13 @@ recovered=$(said 'refresh works again')
 kill -HUP $agent
 wait_for 20 'recovery' bash -c "[ \$(grep -c 'refresh works again' agent.log) -gt $recovered ]"
 
+say 'SIGTERM while the server hangs'
+kill -STOP $server
+kill -HUP $agent
+sleep 0.5
+kill -TERM $agent
+wait $agent || die "SIGTERM in the middle of a refresh: status $?"
+
 figure agent_rss_mib "$(awk -v kib="$agent_kib" 'BEGIN { printf "%.1f", kib / 1024 }')" MiB
 figure agent_chunks_lost $lost
 figure agent_flood_taken "$flood" requests
