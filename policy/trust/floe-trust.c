@@ -323,6 +323,7 @@ floe_trust_resume (FloeTrust *trust, GError **error)
 
   forget (trust);
   trust->resumed = TRUE;
+  trust->timestamp = floe_trust_local (trust, trust->root->roles[FLOE_ROLE_TIMESTAMP], FLOE_ROLE_TIMESTAMP);
   trust->snapshot = floe_trust_local (trust, trust->root->roles[FLOE_ROLE_SNAPSHOT], FLOE_ROLE_SNAPSHOT);
   trust->targets = floe_trust_local (trust, trust->root->roles[FLOE_ROLE_TARGETS], FLOE_ROLE_TARGETS);
   file = trust->snapshot != NULL ? floe_metadata_file (trust->snapshot, "targets") : NULL;

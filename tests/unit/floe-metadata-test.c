@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "policy/trust/floe-metadata.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Forms alone; who signed is for floe-trust-attacks-test.c. tests/unit/floe-metadata.bad has a bad input a paragraph: a line with the
@@ -114,6 +115,41 @@ test_good (void)
   g_assert_false (floe_role_covers (targets->delegations->pdata[0], "t"));
 }
 
+/* -- Every allocation of jansson's and of the canonical form failing in turn ------------------------------------------- */
+
+static unsigned countdown;
+
+static void *
+failing_malloc (size_t size)
+{
+  return countdown > 0 && --countdown == 0 ? NULL : malloc (size);
+}
+
+static void
+test_oom (void)
+{
+  static const char text[] = "{\"_type\":\"targets\"," HEAD ",\"targets\":{\"t\":{\"length\":0,\"hashes\":{\"sha1\":\"x\"}}},"
+                             "\"delegations\":{\"keys\":{\"k\":{\"keytype\":\"a\",\"scheme\":\"b\",\"keyval\":{\"public\":\"c\"}}},\"roles\":["
+                             "{\"name\":\"n\",\"keyids\":[\"k\"],\"threshold\":1,\"terminating\":false,\"paths\":[\"*\"]}]}}";
+  gboolean done = FALSE;
+  unsigned points = 0;
+
+  json_set_alloc_funcs (failing_malloc, free);
+  while (!done) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (FloeMetadata) metadata = NULL;
+
+    countdown = ++points;
+    metadata = read_body (text, FLOE_ROLE_TARGETS, &error);
+    done = countdown > 0;
+    countdown = 0;
+    g_assert_true ((metadata != NULL) == done && (error == NULL) == done);
+  }
+  json_set_alloc_funcs (malloc, free);
+  g_assert_cmpuint (points, >, 50);
+  g_print ("figure: trust_oom_metadata = %u\n", points - 1);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -121,5 +157,6 @@ main (int argc, char **argv)
   g_test_add_func ("/metadata/bad", test_bad);
   g_test_add_func ("/metadata/envelopes", test_envelopes);
   g_test_add_func ("/metadata/good", test_good);
+  g_test_add_func ("/metadata/oom", test_oom);
   return g_test_run ();
 }
