@@ -31,7 +31,7 @@ static const char *
 message_for (FloeMachineView *view, const FloeMachineInfo *info)
 {
   if (floe_display_get_status (view->display) == FLOE_DISPLAY_LOST)
-    return _ ("The picture of this desktop was interrupted; reconnecting. The desktop itself keeps running.");
+    return _ ("The picture of this desktop was interrupted; reconnecting.");
   if (!floe_machine_is_live (view->machine))
     return _ ("The desktop service is not answering. This screen reconnects by itself.");
   switch (info->state) {
