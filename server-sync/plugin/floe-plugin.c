@@ -15,6 +15,7 @@
  */
 static struct {
   char *index, *table, *store, *agent, *trace, *cache;
+  int cache_fd; /* 0: none, as it is standard input */
   int64_t cache_size;
   FloeReader *reader;
 } plugin;
@@ -49,6 +50,8 @@ floe_config (const char *key, const char *value)
     plugin.cache_size = nbdkit_parse_size (value);
     return plugin.cache_size < 0 ? -1 : 0;
   }
+  if (strcmp (key, "cache-fd") == 0)
+    return nbdkit_parse_int (key, value, &plugin.cache_fd);
   nbdkit_error ("no parameter '%s'", key);
   return -1;
 }
@@ -60,6 +63,10 @@ floe_config_complete (void)
     nbdkit_error ("index=, table= and store= are needed");
     return -1;
   }
+  if (plugin.cache_fd < 0 || (plugin.cache_fd > 0 && plugin.cache != NULL)) {
+    nbdkit_error ("cache-fd= is an inherited descriptor, and excludes cache=");
+    return -1;
+  }
   if (plugin.cache_size == 0)
     plugin.cache_size = nbdkit_parse_size (DEFAULT_CACHE_SIZE);
   return 0;
@@ -69,9 +76,14 @@ static int
 floe_get_ready (void)
 {
   g_autoptr (GError) error = NULL;
-  FloeReaderOptions options = {
-    plugin.index, plugin.table, plugin.store, plugin.agent, plugin.trace, plugin.cache, (uint64_t) plugin.cache_size
-  };
+  FloeReaderOptions options = { .index = plugin.index,
+                                .table = plugin.table,
+                                .store = plugin.store,
+                                .agent = plugin.agent,
+                                .trace = plugin.trace,
+                                .cache = plugin.cache,
+                                .cache_fd = plugin.cache_fd > 0 ? plugin.cache_fd : -1,
+                                .cache_size = (uint64_t) plugin.cache_size };
 
   plugin.reader = floe_reader_new (&options, &error);
   if (plugin.reader == NULL)
@@ -177,6 +189,7 @@ static struct nbdkit_plugin floe = {
                  "agent=SOCKET     chunk socket of the agent\n"
                  "trace=FILE       append the digests of chunks as they are first read\n"
                  "cache=DIR        keep verified chunks in an unnamed file there instead of 4 MiB of memory\n"
+                 "cache-fd=N       the same in an empty, unnamed file that is open already\n"
                  "cache-size=SIZE  of that file at most (default " DEFAULT_CACHE_SIZE ")",
   .get_ready = floe_get_ready,
   .unload = floe_unload,

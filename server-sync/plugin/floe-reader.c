@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Theory of operation: a read goes chunk by chunk. Chunks of zeros are known by their digest. Others come from a slot; on a
@@ -77,6 +78,23 @@ open_cache (const char *path, GError **error)
   return floe_fd_steal (&fd);
 }
 
+/* Takes over FD, which must be a file that only this process can come by. */
+static int
+adopt_cache (int fd, GError **error)
+{
+  struct stat st;
+
+  if (fstat (fd, &st) < 0 || !S_ISREG (st.st_mode) || st.st_nlink != 0 || st.st_size != 0) {
+    floe_error_set (error, FLOE_ERROR_INVALID, "descriptor %d is no empty regular file without a name", fd);
+    return -1;
+  }
+  if (fcntl (fd, F_SETFD, FD_CLOEXEC) < 0) {
+    floe_error_set_errno (error, errno, "descriptor %d", fd);
+    return -1;
+  }
+  return fd;
+}
+
 static gboolean
 open_formats (FloeReader *reader, const FloeReaderOptions *options, GError **error)
 {
@@ -114,7 +132,11 @@ open_places (FloeReader *reader, const FloeReaderOptions *options, GError **erro
   reader->traced = (_Atomic uint8_t *) g_malloc0 (chunks / 8 + 1);
   if (dir < 0 || (reader->store = floe_store_open (dir, error)) == NULL || !open_trace (reader, options->trace, error))
     return FALSE;
-  if (options->cache != NULL && (cache = open_cache (options->cache, error)) < 0)
+  if (options->cache_fd >= 0)
+    cache = adopt_cache (options->cache_fd, error);
+  else if (options->cache != NULL)
+    cache = open_cache (options->cache, error);
+  if (cache < 0 && (options->cache_fd >= 0 || options->cache != NULL))
     return FALSE;
   if (options->agent != NULL && (reader->client = floe_chunk_client_new (options->agent)) == NULL)
     return floe_error_set_errno (error, errno, "chunk socket %s", options->agent);

@@ -46,7 +46,8 @@ fresh_local() { rm -rf local; cp -a upstream local; : >asked.log; }
 
 say 'a whole local store, and no agent'
 fresh_local
-for cache in '' cache=.; do
+for cache in '' cache=. cache-fd=9; do
+  exec 9<>unnamed; rm unnamed
   start_nbd $cache
   check_whole 'local'; check_whole 'local again'; check_whole 'local a third time'
   [ "$(nbdinfo --size "$uri")" = "$(stat -c %s image.raw)" ] || die 'the size is another'
@@ -150,7 +151,7 @@ say 'bad configuration'
 head -c 1000 t.caibx >cut.caibx
 for bad in 'index=cut.caibx table=t.table store=upstream' 'index=t.caibx table=other/o.table store=upstream' \
   'index=t.caibx table=t.table' 'index=t.caibx table=t.table store=missing' "$formats store=upstream nonsense=1" \
-  "$formats store=upstream store=upstream" 'index=t.table table=t.table store=upstream'; do
+  "$formats store=upstream store=upstream" "$formats store=upstream cache-fd=0x7" "$formats store=upstream cache-fd=1" "$formats store=upstream cache=missing" 'index=t.table table=t.table store=upstream'; do
   if nbdkit -U - "$plugin" $bad --run true 2>bad.log; then die "accepted: $bad"; fi
   [ -s bad.log ] || die "nothing was said: $bad"
 done
