@@ -193,7 +193,7 @@ static gboolean
 main_call_run (gpointer data)
 {
   MainCall *call = data;
-  g_autoptr (GMutexLocker) locker = NULL;
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = NULL;
 
   call->function (call->data);
   locker = g_mutex_locker_new (&call->lock);

@@ -167,7 +167,7 @@ view_changed (FloeMachine *machine)
 void
 floe_machine_set_state (FloeMachine *machine, FloeMachineState state, const char *problem)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&machine->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&machine->lock);
 
   machine->state = state;
   g_free (machine->problem);
@@ -179,7 +179,7 @@ FloeMachineView *
 floe_machine_view (FloeMachine *machine)
 {
   FloeMachineView *view = g_new0 (FloeMachineView, 1);
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&machine->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&machine->lock);
   const FloePolicyMachine *spec = machine->spec;
   FloeLibraryImage *image = machine->run != NULL && machine->run->image != NULL ? machine->run->image : machine->image;
 
@@ -219,7 +219,7 @@ floe_machine_view_free (FloeMachineView *view)
 void
 floe_machine_add_pids (FloeMachine *machine, GHashTable *set)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&machine->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&machine->lock);
   const FloeProcess *nbdkit = machine->run == NULL || machine->run->nbd == NULL ? NULL : floe_nbd_process (machine->run->nbd);
 
   if (machine->run != NULL && machine->run->qemu != NULL)
@@ -269,7 +269,7 @@ floe_machine_set_policy (FloeMachine *machine, FloePolicy *policy, const FloePol
 void
 floe_machine_set_barred (FloeMachine *machine, const char *reason)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&machine->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&machine->lock);
 
   if (g_strcmp0 (machine->barred, reason) == 0)
     return;
@@ -287,7 +287,7 @@ floe_machine_set_barred (FloeMachine *machine, const char *reason)
 static gboolean
 begin_operation (FloeMachine *machine, unsigned allowed, const char *what, GError **error)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&machine->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&machine->lock);
 
   if (machine->busy)
     return floe_error_set (error, FLOE_ERROR_BUSY, "%s: machine %s is busy (%s); try again", what, machine->id,
@@ -545,7 +545,7 @@ floe_machine_suspend (FloeMachine *machine, GError **error)
 static FloeQmp *
 executing_monitor (FloeMachine *machine, GError **error)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&machine->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&machine->lock);
 
   if (machine->run != NULL && machine->run->up && !machine->qemu_ended)
     return floe_qmp_ref (machine->run->qmp);

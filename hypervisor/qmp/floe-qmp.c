@@ -67,7 +67,7 @@ floe_qmp_unref (FloeQmp *qmp)
 static gboolean
 end (FloeQmp *qmp, GError *error)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&qmp->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&qmp->lock);
 
   if (qmp->ended != NULL) {
     g_error_free (error);
@@ -85,7 +85,7 @@ static gboolean
 take_reply (FloeQmp *qmp, FloeQmpMessage *message, GError **error)
 {
   g_autoptr (FloeQmpMessage) reply = message;
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&qmp->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&qmp->lock);
   guint64 id = floe_qmp_message_id (reply);
   Waiter *waiter = g_hash_table_lookup (qmp->waiters, &id);
 
@@ -103,7 +103,7 @@ take_reply (FloeQmp *qmp, FloeQmpMessage *message, GError **error)
 static gboolean
 take_greeting (FloeQmp *qmp, GError **error)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&qmp->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&qmp->lock);
 
   if (qmp->greeted)
     return floe_error_set (error, FLOE_ERROR_PEER, "QMP: a second greeting");
@@ -241,7 +241,7 @@ send_part (int fd, const char *data, size_t size, int passed)
 static gboolean
 send_text (FloeQmp *qmp, const char *text, int passed, gint64 deadline, GError **error)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&qmp->writing);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&qmp->writing);
   size_t size = strlen (text);
 
   while (size > 0) {
@@ -295,7 +295,7 @@ wait_reply (FloeQmp *qmp, Waiter *waiter, const char *command, gint64 deadline, 
 static guint64
 add_waiter (FloeQmp *qmp, Waiter *waiter)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&qmp->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&qmp->lock);
 
   waiter->id = ++qmp->last_id;
   g_hash_table_insert (qmp->waiters, &waiter->id, waiter);
@@ -365,7 +365,7 @@ floe_qmp_close (FloeQmp *qmp)
 gboolean
 floe_qmp_is_open (FloeQmp *qmp)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&qmp->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&qmp->lock);
 
   return qmp->ended == NULL;
 }

@@ -15,11 +15,26 @@ write_policy() {
       "display": { "clipboard": "none", "file_transfer": "none", "audio": true, "screens": 1 } },
     { "id": "two", "title": "Two", "colour": "#c62828", "image": { "name": "tiny", "channel": "stable" }, "vcpus": 1, "memory_mib": 128,
       "disk": "persist", "firmware": "bios", "networks": [], "emulation": "${1:-allow}", "autostart": false,
-      "display": { "clipboard": "both", "file_transfer": "none", "audio": false, "screens": 1 } } ],
+      "display": { "clipboard": "both", "file_transfer": "none", "audio": false, "screens": 1 } },
+    { "id": "three", "title": "Three", "colour": "#1565c0", "image": { "name": "uefi", "channel": "stable" }, "vcpus": 2, "memory_mib": 128,
+      "disk": "persist", "firmware": "uefi", "networks": ["lan"], "emulation": "allow", "autostart": false,
+      "display": { "clipboard": "none", "file_transfer": "none", "audio": true, "screens": 2 } },
+    { "id": "wrong", "title": "Wrong", "colour": "#000000", "image": { "name": "uefi", "channel": "stable" }, "vcpus": 1, "memory_mib": 128,
+      "disk": "reset", "firmware": "bios", "networks": [], "emulation": "allow", "autostart": false,
+      "display": { "clipboard": "none", "file_transfer": "none", "audio": false, "screens": 1 } },
+    { "id": "tpm", "title": "TPM", "colour": "#000000", "image": { "name": "tpm", "channel": "stable" }, "vcpus": 1, "memory_mib": 128,
+      "disk": "reset", "firmware": "bios", "networks": [], "emulation": "allow", "autostart": false,
+      "display": { "clipboard": "none", "file_transfer": "none", "audio": false, "screens": 1 } },
+    { "id": "huge", "title": "Huge", "colour": "#000000", "image": { "name": "tiny", "channel": "stable" }, "vcpus": 1, "memory_mib": 1048576,
+      "disk": "reset", "firmware": "bios", "networks": [], "emulation": "allow", "autostart": false,
+      "display": { "clipboard": "none", "file_transfer": "none", "audio": false, "screens": 1 } },
+    { "id": "absent", "title": "Absent", "colour": "#000000", "image": { "name": "nothing", "channel": "stable" }, "vcpus": 1, "memory_mib": 128,
+      "disk": "reset", "firmware": "bios", "networks": [], "emulation": "allow", "autostart": false,
+      "display": { "clipboard": "none", "file_transfer": "none", "audio": false, "screens": 1 } } ],
   "networks": { "lan": { "mode": "nat", "egress": [ { "id": "web", "protocol": "tcp", "to": ["203.0.113.0/24"], "ports": ["80"] } ] } },
   "usb": [], "console": { "switch_next": "<Control><Alt>Right", "switch_previous": "<Control><Alt>Left",
     "switch_list": "<Control><Alt>Home", "kiosk": false, "banner": "", "languages": ["en"] },
-  "lease_days": 30, "assignment": [{ "who": "*", "machines": ["one", "two"] }] }
+  "lease_days": 30, "assignment": [{ "who": "*", "machines": ["one", "two", "three", "wrong", "tpm", "huge", "absent"] }] }
 JSON
   publish_policy test.json
 }
@@ -27,6 +42,9 @@ JSON
 start_bus
 make_guest
 make_repository
+publish() { floe-image publish --repo "$REPO" --keys keys --passphrase-file pass --os other "$@" guest.raw >>repo.log; }
+publish --name uefi --firmware uefi
+publish --name tpm --firmware bios --tpm
 write_policy
 make_config
 spool
@@ -98,7 +116,31 @@ vm stop two --force
 vm start two
 vm stop two --force
 
+say 'UEFI, with variables and two screens; suspended and resumed'
+vm start three
+pid=$(stat_of three pid)
+tr '\0' '\n' <"/proc/$pid/cmdline" | grep -q pflash0=firmware || die 'no UEFI firmware'
+vm suspend three
+vm resume three
+vm stop three --force
+[ -s "$STATE/hypervisor/machines/three/variables.fd" ] || die 'the UEFI variables of a kept machine are gone'
+
+say 'the display: one connected SPICE channel for each call, none while it is off'
+vm start one
+"$BUILD/tests/open-display" one || die 'no SPICE server behind OpenDisplay'
+vm stop one --force
+"$BUILD/tests/open-display" one 2>err && die 'a stopped machine has a display'
+grep -q 'org.floe.Error.Busy' err || die "$(cat err)"
+
 say 'refusals'
+refused() {
+  vm start "$1" 2>err && die "machine $1 was started"
+  grep -q "$2" err || die "machine $1: $(cat err)"
+}
+refused wrong 'boots by uefi, but the policy gives machine wrong bios'
+refused tpm 'needs a TPM'
+refused huge 'MiB'
+refused absent 'images/nothing/stable.json'
 vm start nobody 2>err && die 'a machine of no policy was started'
 grep -q "no machine 'nobody'" err || die "$(cat err)"
 vm reset one 2>err && die 'a stopped machine was reset'
