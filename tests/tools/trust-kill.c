@@ -17,7 +17,7 @@
 
 #define RELEASES 240
 #define ROTATE_EVERY 12 /* releases from one new timestamp key to the next */
-#define MAX_DELAY 5000  /* microseconds until the kill */
+#define LIFE 8          /* refreshes that a life may last, in the time that one takes on this machine */
 #define OFFICE "policy/office.json"
 
 /* The forge's history: everything ever published, and since when; the timestamp of each release. */
@@ -31,7 +31,7 @@ typedef struct {
 } History;
 
 typedef struct {
-  atomic_int served, accepted; /* releases; -1: none */
+  atomic_int served, accepted; /* releases */
 } Shared;
 
 static gboolean
@@ -185,7 +185,7 @@ check (History *history, int state, Shared *shared)
 {
   g_autoptr (GError) error = NULL;
 
-  if (shared->accepted >= 0 && (!check_in_force (history, state, shared) || !check_rollback (history, state, shared)))
+  if (!check_in_force (history, state, shared) || !check_rollback (history, state, shared))
     return FALSE;
   if (!refresh_at (history, state, shared->served, &error))
     return complain ("the present release is refused", shared, error);
@@ -197,33 +197,37 @@ check (History *history, int state, Shared *shared)
 
 /* One life; TRUE if it ended by the kill. */
 static gboolean
-live_and_die (History *history, int state, Shared *shared, GRand *rand)
+live_and_die (History *history, int state, Shared *shared, GRand *rand, gint64 refresh_time)
 {
   pid_t child = fork ();
   int status;
 
   if (child == 0)
     run_client (history, state, shared);
-  g_usleep ((gulong) g_rand_int_range (rand, 0, MAX_DELAY));
+  g_usleep ((gulong) g_rand_double_range (rand, 0, (double) (LIFE * refresh_time)));
   kill (child, SIGKILL);
   if (waitpid (child, &status, 0) != child || (WIFEXITED (status) && WEXITSTATUS (status) != 0))
     exit (1);
   return WIFSIGNALED (status);
 }
 
+/* A client with nothing but the first root, and the first release accepted; how long that took, in microseconds. */
 static int
-start_over (History *history, const char *path, int round, Shared *shared)
+start_over (History *history, const char *path, int round, Shared *shared, gint64 *refresh_time)
 {
   g_autofree char *dir = g_strdup_printf ("%s/%d", path, round);
   g_autoptr (GError) error = NULL;
   int state = floe_dir_make (dir, 0755, &error);
+  gint64 begin = g_get_monotonic_time ();
 
-  atomic_store (&shared->served, 0);
-  atomic_store (&shared->accepted, -1);
-  if (state < 0 || !floe_trust_init (state, g_hash_table_lookup (history->forge->files, "metadata/1.root.json"), &error)) {
+  if (state < 0 || !floe_trust_init (state, g_hash_table_lookup (history->forge->files, "metadata/1.root.json"), &error)
+      || !refresh_at (history, state, 0, &error)) {
     g_printerr ("%s\n", error->message);
     exit (1);
   }
+  atomic_store (&shared->served, 0);
+  atomic_store (&shared->accepted, 0);
+  *refresh_time = g_get_monotonic_time () - begin;
   return state;
 }
 
@@ -233,6 +237,7 @@ main (int argc, char **argv)
   static History history;
   Shared *shared = mmap (NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   int state = -1, round = 0, kills = 0, lost = 0;
+  gint64 refresh_time = 0;
   g_autoptr (GRand) rand = NULL;
 
   if (argc != 4 || shared == MAP_FAILED)
@@ -241,8 +246,8 @@ main (int argc, char **argv)
   history_make (&history);
   while (kills < atoi (argv[2])) {
     if (state < 0)
-      state = start_over (&history, argv[1], round++, shared);
-    kills += live_and_die (&history, state, shared, rand);
+      state = start_over (&history, argv[1], round++, shared, &refresh_time);
+    kills += live_and_die (&history, state, shared, rand, refresh_time);
     lost += !check (&history, state, shared);
     if (shared->accepted >= RELEASES - 1 || lost > 0)
       floe_fd_clear (&state);
