@@ -622,38 +622,36 @@ missing_target (Forge *forge)
   g_hash_table_remove (forge->files, path);
 }
 
-static json_t *
-office (Forge *forge)
+/* Releases another KEY of what is said of the target. */
+static void
+set_office (Forge *forge, const char *key, json_t *value)
 {
-  return json_object_get (json_object_get (forge_body (forge, "policy"), "targets"), OFFICE);
+  json_object_set_new (json_object_get (json_object_get (forge_body (forge, "policy"), "targets"), OFFICE), key, value);
+  forge_release (forge, "policy", NULL);
 }
 
 static void
 huge_target (Forge *forge)
 {
-  json_object_set_new (office (forge), "length", json_integer (G_GINT64_CONSTANT (3) << 30));
-  forge_release (forge, "policy", NULL);
+  set_office (forge, "length", json_integer (G_GINT64_CONSTANT (3) << 30));
 }
 
 static void
 negative_target (Forge *forge)
 {
-  json_object_set_new (office (forge), "length", json_integer (-1));
-  forge_release (forge, "policy", NULL);
+  set_office (forge, "length", json_integer (-1));
 }
 
 static void
 unknown_hash (Forge *forge)
 {
-  json_object_set_new (office (forge), "hashes", json_pack ("{s:s}", "md5", "00"));
-  forge_release (forge, "policy", NULL);
+  set_office (forge, "hashes", json_pack ("{s:s}", "md5", "00"));
 }
 
 static void
 malformed_hash (Forge *forge)
 {
-  json_object_set_new (office (forge), "hashes", json_pack ("{s:s}", "sha256", "00"));
-  forge_release (forge, "policy", NULL);
+  set_office (forge, "hashes", json_pack ("{s:s}", "sha256", "00"));
 }
 
 static void
