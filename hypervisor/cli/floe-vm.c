@@ -153,7 +153,7 @@ print_dict (GVariant *dict, const char *indent)
 
   g_variant_iter_init (&iter, dict);
   while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
-    g_autoptr (GVariant) held = value;
+    g_autoptr (GVariant) held G_GNUC_UNUSED = value;
 
     if (g_variant_is_of_type (value, G_VARIANT_TYPE ("aa{sv}")))
       continue;
@@ -198,7 +198,7 @@ print_rules (GVariant *rules)
   g_print ("\n%-24s %-6s %12s %14s\n", "RULE", "", "PACKETS", "BYTES");
   g_variant_iter_init (&iter, rules);
   while ((rule = g_variant_iter_next_value (&iter)) != NULL) {
-    g_autoptr (GVariant) held = rule;
+    g_autoptr (GVariant) held G_GNUC_UNUSED = rule;
     const char *name = "";
     guint64 packets = 0, bytes = 0;
     gboolean allowed = FALSE;
@@ -266,7 +266,7 @@ run_usb (int argc, char **argv, GError **error)
   g_print ("%-10s %-9s %-8s %-14s %-16s %-8s %s\n", "PORT", "DEVICE", "VERDICT", "MACHINE", "RULE", "ENFORCED", "NAME");
   g_variant_iter_init (&iter, floe_hypervisor1_get_usb_devices (root));
   while ((device = g_variant_iter_next_value (&iter)) != NULL) {
-    g_autoptr (GVariant) held = device;
+    g_autoptr (GVariant) held G_GNUC_UNUSED = device;
     const char *path = "", *name = "", *verdict = "", *machine = "", *rule = "";
     guint16 vendor = 0, product = 0;
     gboolean enforced = FALSE;
