@@ -28,6 +28,7 @@ struct _FloeDaemon {
   FloeInForce *in_force;
   GHashTable *machines; /* id -> FloeMachine */
   GHashTable *used_slots;
+  GHashTable *autostarted; /* ids: each machine once in our life, when it first can */
   FloeUsb *usb;
   FloeAuthority *authority;
   FloeExport *export;
@@ -197,6 +198,33 @@ put_in_force (FloeDaemon *daemon, FloeInForce *in_force)
   check_lease (daemon);
 }
 
+static gpointer
+autostart_one (gpointer data)
+{
+  g_autoptr (FloeMachine) machine = data;
+  g_autoptr (GError) error = NULL;
+
+  if (!floe_machine_start (machine, &error))
+    floe_log (G_LOG_LEVEL_WARNING, "machine not started", "VM", floe_machine_id (machine), "ERROR", error->message, NULL);
+  return NULL;
+}
+
+static void
+autostart (FloeDaemon *daemon)
+{
+  GHashTableIter iter;
+  gpointer machine;
+
+  g_hash_table_iter_init (&iter, daemon->machines);
+  while (g_hash_table_iter_next (&iter, NULL, &machine)) {
+    g_autoptr (FloeMachineView) view = floe_machine_view (machine);
+
+    if (view->autostart && view->state == FLOE_MACHINE_STOPPED && view->problem == NULL &&
+        g_hash_table_add (daemon->autostarted, g_strdup (floe_machine_id (machine))))
+      g_thread_unref (g_thread_new ("floe-autostart", autostart_one, floe_machine_ref (machine)));
+  }
+}
+
 typedef struct {
   FloeDaemon *daemon;
   FloeInForce *in_force;
@@ -213,6 +241,8 @@ take_refreshed (gpointer data)
   if (refreshed->in_force != NULL) {
     put_in_force (daemon, g_steal_pointer (&refreshed->in_force));
     set_problem (daemon, "");
+    if (daemon->serving)
+      autostart (daemon);
     floe_log (G_LOG_LEVEL_MESSAGE, "policy in force", "GROUP", daemon->host->config->group, NULL);
   } else {
     set_problem (daemon, refreshed->error->message);
@@ -321,6 +351,7 @@ floe_daemon_new (FloeHost *host, GDBusConnection *bus, GError **error)
   g_mutex_init (&daemon->loading);
   daemon->machines = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) floe_machine_unref);
   daemon->used_slots = g_hash_table_new (NULL, NULL);
+  daemon->autostarted = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   daemon->problem = g_strdup ("");
   collect_slots (daemon);
   if (!load_kept (daemon, error))
@@ -337,32 +368,6 @@ floe_daemon_new (FloeHost *host, GDBusConnection *bus, GError **error)
 }
 
 /* -- Serving ---------------------------------------------------------------------------------------------------------- */
-
-static gpointer
-autostart_one (gpointer data)
-{
-  g_autoptr (FloeMachine) machine = data;
-  g_autoptr (GError) error = NULL;
-
-  if (!floe_machine_start (machine, &error))
-    floe_log (G_LOG_LEVEL_WARNING, "machine not started", "VM", floe_machine_id (machine), "ERROR", error->message, NULL);
-  return NULL;
-}
-
-static void
-autostart (FloeDaemon *daemon)
-{
-  GHashTableIter iter;
-  gpointer machine;
-
-  g_hash_table_iter_init (&iter, daemon->machines);
-  while (g_hash_table_iter_next (&iter, NULL, &machine)) {
-    g_autoptr (FloeMachineView) view = floe_machine_view (machine);
-
-    if (view->autostart && view->state == FLOE_MACHINE_STOPPED)
-      g_thread_unref (g_thread_new ("floe-autostart", autostart_one, floe_machine_ref (machine)));
-  }
-}
 
 void
 floe_daemon_serve (FloeDaemon *daemon)
@@ -402,6 +407,7 @@ floe_daemon_free (FloeDaemon *daemon)
     floe_machine_abandon (machine);
   g_hash_table_unref (daemon->machines);
   g_hash_table_unref (daemon->used_slots);
+  g_hash_table_unref (daemon->autostarted);
   floe_in_force_unref (daemon->in_force);
   floe_loader_free (daemon->loader);
   floe_authority_free (daemon->authority);

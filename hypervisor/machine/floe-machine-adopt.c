@@ -49,11 +49,13 @@ static gboolean
 adopt_nbdkit (FloeMachine *machine, FloeRun *run, GError **error)
 {
   g_autofree char *images = g_build_filename (machine->host->config->state, "hypervisor", IMAGES, NULL);
+  g_autofree char *cache = floe_machine_state_path (machine, FLOE_FILE_CACHE);
   FloeNbdOptions options = {
     .host = machine->host,
     .directory_fd = run->nbd_dir,
     .uid = floe_machine_qemu_uid (machine) + 1,
     .qemu_uid = floe_machine_qemu_uid (machine),
+    .cache = cache,
     .died = floe_machine_on_nbd_died,
     .restarted = floe_machine_on_nbd_restarted,
     .data = machine,

@@ -12,6 +12,7 @@
 #define FLOE_FILE_OVERLAY "overlay.qcow2"
 #define FLOE_FILE_VARIABLES "variables.fd"
 #define FLOE_FILE_MEMORY "memory.img"
+#define FLOE_FILE_CACHE "cache"
 /* Below RUN/hypervisor/machines/ID/, while it runs: */
 #define FLOE_FILE_RUN_RECORD "record.json"
 #define FLOE_FILE_QMP "qmp"
@@ -83,6 +84,8 @@ gboolean floe_run_save (FloeRun *run, GError **error) FLOE_WARN_UNUSED;
 FloeRun *floe_run_new (void);
 void floe_run_free (FloeRun *run);
 uid_t floe_machine_qemu_uid (const FloeMachine *machine);
+/* Path of NAME in its state directory; to be freed. */
+char *floe_machine_state_path (const FloeMachine *machine, const char *name);
 
 /* -- floe-machine-suspend.c ------------------------------------------------------------------------------------------- */
 

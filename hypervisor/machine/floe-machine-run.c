@@ -58,6 +58,12 @@ floe_machine_qemu_uid (const FloeMachine *machine)
   return machine->host->config->uid_base + 2 * machine->disk->slot;
 }
 
+char *
+floe_machine_state_path (const FloeMachine *machine, const char *name)
+{
+  return g_build_filename (machine->host->config->state, "hypervisor", "machines", machine->id, name, NULL);
+}
+
 gboolean
 floe_run_save (FloeRun *run, GError **error)
 {
@@ -233,11 +239,13 @@ start_beside (gpointer data)
   Beside *beside = data;
   FloeMachine *machine = beside->machine;
   FloeRun *run = beside->run;
+  g_autofree char *cache = floe_machine_state_path (machine, FLOE_FILE_CACHE);
   FloeNbdOptions options = {
     .host = machine->host,
     .directory_fd = run->nbd_dir,
     .uid = floe_machine_qemu_uid (machine) + 1,
     .qemu_uid = floe_machine_qemu_uid (machine),
+    .cache = cache,
     .died = floe_machine_on_nbd_died,
     .restarted = floe_machine_on_nbd_restarted,
     .data = machine,

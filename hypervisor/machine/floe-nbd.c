@@ -5,7 +5,12 @@
 #include "common/floe-log.h"
 #include "hypervisor/machine/floe-socket.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 #define SOCKET_NAME "socket"
+/* The plugin keeps at most 1 GiB of decompressed chunks, in a file without a name that ends with it. */
+#define CACHE_FILE_MAX ((rlim_t) 1 << 30)
 /* A second death right after the first is likely to be followed by a third: the waits double up to the longest. */
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_LONGEST_MS 5000
@@ -14,6 +19,7 @@
 
 struct _FloeNbd {
   FloeNbdOptions options;
+  char *cache;
   int listener; /* -1 after adoption, until nbdkit has to be started */
   FloeProcess *process;
   guint deaths, backoff_ms, timer;
@@ -28,7 +34,8 @@ floe_nbd_argv (const char *nbdkit, const char *plugin)
 
   /* One request at a time would make QEMU wait for a chunk of another request. */
   g_strv_builder_add_many (builder, nbdkit, "--foreground", "--readonly", "--log=stderr", "--threads=8", plugin,
-                           "index=/image/index", "table=/image/table", "store=/chunks", "agent=/agent/chunks.sock", NULL);
+                           "index=/image/index", "table=/image/table", "store=/chunks", "agent=/agent/chunks.sock",
+                           "cache=/cache", NULL);
   argv = g_strv_builder_end (builder);
   g_strv_builder_unref (builder);
   return argv;
@@ -48,13 +55,14 @@ make_jail (FloeNbd *nbd, GError **error)
       !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, floe_library_image_index (nbd->options.image), "/image/index", error) ||
       !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, floe_library_image_table (nbd->options.image), "/image/table", error) ||
       !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, chunks, "/chunks", error) ||
-      !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, agent, "/agent", error))
+      !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, agent, "/agent", error) ||
+      !floe_jail_bind (jail, FLOE_JAIL_WRITABLE, nbd->cache, "/cache", error))
     return NULL;
   floe_jail_pass (jail, nbd->listener, 3);
   floe_jail_set_environment (jail, environment);
   floe_jail_set_limit (jail, RLIMIT_NPROC, 64);
   floe_jail_set_limit (jail, RLIMIT_NOFILE, 256);
-  floe_jail_set_limit (jail, RLIMIT_FSIZE, 0);
+  floe_jail_set_limit (jail, RLIMIT_FSIZE, CACHE_FILE_MAX);
   return g_steal_pointer (&jail);
 }
 
@@ -65,7 +73,12 @@ launch (FloeNbd *nbd, GError **error)
 {
   g_auto (GStrv) argv = floe_nbd_argv (nbd->options.host->config->nbdkit, "/plugin.so");
   g_autoptr (FloeJail) jail = NULL;
+  floe_autofd cache = floe_dir_make (nbd->cache, 0700, error);
 
+  if (cache < 0)
+    return FALSE;
+  if (fchown (cache, nbd->options.uid, nbd->options.uid) < 0)
+    return floe_error_set_errno (error, errno, "give %s to user %u", nbd->cache, nbd->options.uid);
   if (nbd->listener < 0)
     nbd->listener = floe_socket_listen_at (nbd->options.directory_fd, SOCKET_NAME, nbd->options.qemu_uid, error);
   if (nbd->listener < 0)
@@ -127,6 +140,7 @@ floe_nbd_new (const FloeNbdOptions *options, FloeProcess *adopt, GError **error)
 
   nbd->options = *options;
   nbd->options.image = floe_library_image_ref (options->image);
+  nbd->cache = g_strdup (options->cache);
   nbd->listener = -1;
   if (adopt != NULL) {
     nbd->process = adopt;
@@ -153,6 +167,7 @@ floe_nbd_free (FloeNbd *nbd, gboolean keep)
   floe_process_free (nbd->process);
   floe_fd_clear (&nbd->listener);
   floe_library_image_unref (nbd->options.image);
+  g_free (nbd->cache);
   g_free (nbd);
 }
 

@@ -23,6 +23,7 @@ typedef struct {
   uid_t uid;        /* nbdkit's; also its gid */
   uid_t qemu_uid;   /* who may connect */
   FloeLibraryImage *image;
+  const char *cache; /* directory for decompressed chunks, made and given to UID here */
   FloeNbdDied died;
   FloeNbdRestarted restarted;
   gpointer data; /* of both */

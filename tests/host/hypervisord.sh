@@ -28,13 +28,16 @@ write_policy() {
     { "id": "huge", "title": "Huge", "colour": "#000000", "image": { "name": "tiny", "channel": "stable" }, "vcpus": 1, "memory_mib": 1048576,
       "disk": "reset", "firmware": "bios", "networks": [], "emulation": "allow", "autostart": false,
       "display": { "clipboard": "none", "file_transfer": "none", "audio": false, "screens": 1 } },
+    { "id": "full", "title": "Full", "colour": "#000000", "image": { "name": "tiny", "channel": "stable" }, "vcpus": 1, "memory_mib": 128,
+      "disk": "reset", "firmware": "bios", "networks": [], "emulation": "allow", "autostart": false,
+      "display": { "clipboard": "none", "file_transfer": "none", "audio": false, "screens": 1 } },
     { "id": "absent", "title": "Absent", "colour": "#000000", "image": { "name": "nothing", "channel": "stable" }, "vcpus": 1, "memory_mib": 128,
       "disk": "reset", "firmware": "bios", "networks": [], "emulation": "allow", "autostart": false,
       "display": { "clipboard": "none", "file_transfer": "none", "audio": false, "screens": 1 } } ],
   "networks": { "lan": { "mode": "nat", "egress": [ { "id": "web", "protocol": "tcp", "to": ["203.0.113.0/24"], "ports": ["80"] } ] } },
   "usb": [], "console": { "switch_next": "<Control><Alt>Right", "switch_previous": "<Control><Alt>Left",
     "switch_list": "<Control><Alt>Home", "kiosk": false, "banner": "", "languages": ["en"] },
-  "lease_days": 30, "assignment": [{ "who": "*", "machines": ["one", "two", "three", "wrong", "tpm", "huge", "absent"] }] }
+  "lease_days": 30, "assignment": [{ "who": "*", "machines": ["one", "two", "three", "wrong", "tpm", "huge", "full", "absent"] }] }
 JSON
   publish_policy test.json
 }
@@ -48,6 +51,8 @@ publish --name tpm --firmware bios --tpm
 write_policy
 make_config
 spool
+mkdir -p "$STATE/hypervisor/machines/full"
+mount -t tmpfs -o size=128m tmpfs "$STATE/hypervisor/machines/full"
 start_daemon
 vm status
 vm list
@@ -140,6 +145,7 @@ refused() {
 refused wrong 'boots by uefi, but the policy gives machine wrong bios'
 refused tpm 'needs a TPM'
 refused huge 'MiB'
+refused full 'disk full'
 refused absent 'images/nothing/stable.json'
 vm start nobody 2>err && die 'a machine of no policy was started'
 grep -q "no machine 'nobody'" err || die "$(cat err)"
@@ -152,6 +158,21 @@ vm start two 2>err && die 'emulation was refused by policy and happened'
 grep -q 'policy refuses emulation' err || die "$(cat err)"
 sed -i 's/"lease_days"/"leash_days"/' test.json
 floe-policy publish-policy --repo "$REPO" --keys keys --passphrase-file pass test.json 2>err && die 'an unknown key was published'
+say 'a policy altered on the way is refused, the one in force stays'
+version=$(vm status | sed -n 's/^policy:.*version //p')
+write_policy allow
+spool
+altered=$(ls -t "$STATE"/spool/targets/policy/*.test.json | head -n 1)
+sed -i 's/"Two"/"Mine"/' "$STATE"/spool/targets/policy/*.test.json
+refresh >/dev/null 2>err && die "an altered policy was taken ($altered)"
+[ "$(vm status | sed -n 's/^policy:.*version //p')" = "$version" ] || die 'another version is in force'
+vm status | grep -q '^problem:' || die 'status shows no problem'
+[ "$(machine_get two Title)" = Two ] || die 'a part of the altered policy is in force'
+spool
+refresh >/dev/null
+vm status | grep -q '^problem:' && die "a problem stays: $(vm status)"
+vm start two
+vm stop two --force
 setpriv --reuid 65534 --clear-groups floe-vm start one 2>err && die 'user nobody started a machine'
 grep -q 'org.floe.hypervisor1.control' err || die "$(cat err)"
 
