@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The machines of this endpoint from a terminal. Everything goes over the system bus; floe-hypervisord decides what the caller may do. */
+/* The machines of this endpoint from a terminal. Everything goes over the system bus; floe-hypervisord decides what the
+ * caller may do. */
 
 #define NAME "org.floe.Hypervisor1"
 #define ROOT "/org/floe/Hypervisor1"
@@ -16,7 +17,7 @@ static GDBusObjectManager *
 connect_to (GError **error)
 {
   GDBusObjectManager *manager = floe_object_manager_client_new_for_bus_sync (
-    G_BUS_TYPE_SYSTEM, G_DBUS_OBJECT_MANAGER_CLIENT_FLAGS_DO_NOT_AUTO_START, NAME, ROOT, NULL, error);
+      G_BUS_TYPE_SYSTEM, G_DBUS_OBJECT_MANAGER_CLIENT_FLAGS_DO_NOT_AUTO_START, NAME, ROOT, NULL, error);
   g_autofree char *owner = NULL;
 
   if (manager == NULL)
@@ -32,8 +33,8 @@ connect_to (GError **error)
 static FloeHypervisor1 *
 open_root (GError **error)
 {
-  FloeHypervisor1 *root = floe_hypervisor1_proxy_new_for_bus_sync (G_BUS_TYPE_SYSTEM, G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START, NAME, ROOT,
-                                                                   NULL, error);
+  FloeHypervisor1 *root = floe_hypervisor1_proxy_new_for_bus_sync (G_BUS_TYPE_SYSTEM, G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START,
+                                                                   NAME, ROOT, NULL, error);
 
   if (root == NULL)
     return NULL;
@@ -137,9 +138,11 @@ run_list (int argc, char **argv, GError **error)
     g_autofree char *desktop = seconds > 0 ? g_strdup_printf ("%.1f s", seconds) : g_strdup ("-");
 
     g_print ("%-16s %-11s %-5s %8s  %-34s %3.0f %%\n", floe_hypervisor1_machine_get_id (machine), state,
-             off ? "-" : floe_hypervisor1_machine_get_emulated (machine) ? "tcg" : "kvm", desktop,
-             floe_hypervisor1_machine_get_image (machine),
-             total == 0 ? 0 : 100.0 * (double) floe_hypervisor1_machine_get_image_have_bytes (machine) / (double) total);
+             off                                               ? "-"
+             : floe_hypervisor1_machine_get_emulated (machine) ? "tcg"
+                                                               : "kvm",
+             desktop, floe_hypervisor1_machine_get_image (machine),
+             total == 0 ? 0 : 100.0 * (double)floe_hypervisor1_machine_get_image_have_bytes (machine) / (double)total);
   }
   return TRUE;
 }
@@ -157,8 +160,8 @@ print_dict (GVariant *dict, const char *indent)
 
     if (g_variant_is_of_type (value, G_VARIANT_TYPE ("aa{sv}")))
       continue;
-    g_autofree char *text =
-      g_variant_is_of_type (value, G_VARIANT_TYPE_STRING) ? g_variant_dup_string (value, NULL) : g_variant_print (value, FALSE);
+    g_autofree char *text = g_variant_is_of_type (value, G_VARIANT_TYPE_STRING) ? g_variant_dup_string (value, NULL)
+                                                                                : g_variant_print (value, FALSE);
 
     g_print ("%s%-18s %s\n", indent, key, text);
   }
@@ -181,7 +184,8 @@ run_show (int argc, char **argv, GError **error)
   g_print ("%-18s %s\n", "problem", floe_hypervisor1_machine_get_problem (machine));
   g_print ("%-18s %s\n", "image", floe_hypervisor1_machine_get_image (machine));
   g_print ("%-18s %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " bytes\n", "here",
-           floe_hypervisor1_machine_get_image_have_bytes (machine), floe_hypervisor1_machine_get_image_total_bytes (machine));
+           floe_hypervisor1_machine_get_image_have_bytes (machine),
+           floe_hypervisor1_machine_get_image_total_bytes (machine));
   g_print ("%-18s %" G_GUINT64_FORMAT " bytes\n", "fetched", floe_hypervisor1_machine_get_image_fetched_bytes (machine));
   g_print ("%-18s %s\n", "emulated", floe_hypervisor1_machine_get_emulated (machine) ? "yes" : "no");
   g_print ("%-18s %.1f s\n", "desktop", floe_hypervisor1_machine_get_desktop_seconds (machine));
@@ -207,7 +211,8 @@ print_rules (GVariant *rules)
     g_variant_lookup (rule, "allowed", "b", &allowed);
     g_variant_lookup (rule, "packets", "t", &packets);
     g_variant_lookup (rule, "bytes", "t", &bytes);
-    g_print ("%-24s %-6s %12" G_GUINT64_FORMAT " %14" G_GUINT64_FORMAT "\n", name, allowed ? "allow" : "drop", packets, bytes);
+    g_print ("%-24s %-6s %12" G_GUINT64_FORMAT " %14" G_GUINT64_FORMAT "\n", name, allowed ? "allow" : "drop", packets,
+             bytes);
   }
 }
 
@@ -242,12 +247,14 @@ run_status (int argc, char **argv, GError **error)
     return FALSE;
   problem = floe_hypervisor1_get_policy_problem (root);
   g_print ("version:     %s\n", floe_hypervisor1_get_version (root));
-  g_print ("accelerator: %s: %s\n", floe_hypervisor1_get_accelerator (root), floe_hypervisor1_get_accelerator_reason (root));
+  g_print ("accelerator: %s: %s\n", floe_hypervisor1_get_accelerator (root),
+           floe_hypervisor1_get_accelerator_reason (root));
   g_print ("policy:      %s, version %" G_GUINT64_FORMAT "\n", floe_hypervisor1_get_policy_group (root),
            floe_hypervisor1_get_policy_version (root));
   if (problem != NULL && *problem != '\0')
     g_print ("problem:     %s\n", problem);
-  g_print ("background:  %s\n", floe_hypervisor1_get_background_allowed (root) ? "allowed" : "waits for a machine to start");
+  g_print ("background:  %s\n",
+           floe_hypervisor1_get_background_allowed (root) ? "allowed" : "waits for a machine to start");
   return TRUE;
 }
 
@@ -279,8 +286,8 @@ run_usb (int argc, char **argv, GError **error)
     g_variant_lookup (device, "machine", "&s", &machine);
     g_variant_lookup (device, "rule", "&s", &rule);
     g_variant_lookup (device, "enforced", "b", &enforced);
-    g_print ("%-10s %04x:%04x %-8s %-14s %-16s %-8s %s\n", path, vendor, product, verdict, *machine != '\0' ? machine : "-", rule,
-             enforced ? "yes" : "no", name);
+    g_print ("%-10s %04x:%04x %-8s %-14s %-16s %-8s %s\n", path, vendor, product, verdict, *machine != '\0' ? machine : "-",
+             rule, enforced ? "yes" : "no", name);
   }
   return TRUE;
 }
@@ -365,8 +372,8 @@ run_stop (int argc, char **argv, GError **error)
   if (!floe_cli_parse (&self, entries, 1, &argc, &argv, error))
     return FALSE;
   machine = find_machine (argv[1], error);
-  return machine != NULL &&
-         outcome (floe_hypervisor1_machine_call_stop_sync (machine, force ? "force" : "shutdown", NULL, error), error);
+  return machine != NULL
+         && outcome (floe_hypervisor1_machine_call_stop_sync (machine, force ? "force" : "shutdown", NULL, error), error);
 }
 
 static gboolean
@@ -379,7 +386,8 @@ run_display (int argc, char **argv, GError **error)
   machine = find_machine (argv[1], error);
   if (machine == NULL)
     return FALSE;
-  g_print ("The display of %s has no address. floe-console shows it: each SPICE channel is a socket that OpenDisplay() of\n%s hands over.\n",
+  g_print ("The display of %s has no address. floe-console shows it: each SPICE channel is a socket that OpenDisplay() "
+           "of\n%s hands over.\n",
            argv[1], g_dbus_proxy_get_object_path (G_DBUS_PROXY (machine)));
   return TRUE;
 }
@@ -405,7 +413,7 @@ main (int argc, char **argv)
 {
   /* As every program of Floe; machines are found over the bus, so nothing in the file matters here. */
   if (argc > 2 && strcmp (argv[1], "--config") == 0) {
-    memmove (argv + 1, argv + 3, sizeof *argv * (size_t) (argc - 2));
+    memmove (argv + 1, argv + 3, sizeof *argv * (size_t)(argc - 2));
     argc -= 2;
   }
   return floe_cli_run ("floe-vm", "the machines of this endpoint", commands, argc, argv);

@@ -65,10 +65,9 @@ floe_authority_free (FloeAuthority *authority)
 static gboolean
 sender_uid (FloeAuthority *authority, const char *sender, guint32 *uid, GError **error)
 {
-  g_autoptr (GVariant) reply =
-    g_dbus_connection_call_sync (authority->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                 "GetConnectionUnixUser", g_variant_new ("(s)", sender), G_VARIANT_TYPE ("(u)"),
-                                 G_DBUS_CALL_FLAGS_NONE, -1, NULL, error);
+  g_autoptr (GVariant) reply = g_dbus_connection_call_sync (
+      authority->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionUnixUser",
+      g_variant_new ("(s)", sender), G_VARIANT_TYPE ("(u)"), G_DBUS_CALL_FLAGS_NONE, -1, NULL, error);
 
   if (reply == NULL)
     return FALSE;
@@ -112,5 +111,6 @@ floe_authority_check (FloeAuthority *authority, GDBusMethodInvocation *invocatio
     floe_log (G_LOG_LEVEL_WARNING, "polkit gave no answer, call refused", "METHOD", method, "ERROR", local->message, NULL);
   if (allowed)
     return TRUE;
-  return floe_error_set (error, FLOE_ERROR_REFUSED, "%s: user %u lacks the right %s, which polkit gives", method, uid, action);
+  return floe_error_set (error, FLOE_ERROR_REFUSED, "%s: user %u lacks the right %s, which polkit gives", method, uid,
+                         action);
 }

@@ -15,8 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Theory of operation: the main thread owns everything here. D-Bus methods run in GDBus's worker threads, since they wait; they reach
- * the daemon only through the functions in FloeExportActions, which fetch what they need under `lock` or by floe_main_call(). */
+/* Theory of operation: the main thread owns everything here. D-Bus methods run in GDBus's worker threads, since they wait;
+ * they reach the daemon only through the functions in FloeExportActions, which fetch what they need under `lock` or by
+ * floe_main_call(). */
 
 #define TICK_S 60
 #define DAY_S 86400
@@ -56,7 +57,8 @@ list_names (int dir)
   return names;
 }
 
-/* Slots of all machines that anything is kept of, in the policy or not: what follows from a slot must never be two machines'. */
+/* Slots of all machines that anything is kept of, in the policy or not: what follows from a slot must never be two
+ * machines'. */
 static void
 collect_slots (FloeDaemon *daemon)
 {
@@ -118,7 +120,8 @@ give_policy (FloeDaemon *daemon, FloeMachine *machine, const FloePolicyMachine *
   FloeInForce *in_force = daemon->in_force;
   g_autofree char *key = spec == NULL ? NULL : g_strdup_printf ("%s/%s", spec->image_name, spec->image_channel);
 
-  floe_machine_set_policy (machine, in_force->policy, spec, key == NULL ? NULL : g_hash_table_lookup (in_force->images, key),
+  floe_machine_set_policy (machine, in_force->policy, spec,
+                           key == NULL ? NULL : g_hash_table_lookup (in_force->images, key),
                            key == NULL ? "not in the policy in force" : g_hash_table_lookup (in_force->problems, key));
 }
 
@@ -161,9 +164,9 @@ check_lease (FloeDaemon *daemon)
   g_mutex_lock (&daemon->loading);
   age = floe_loader_time (daemon->loader) - daemon->in_force->refreshed;
   g_mutex_unlock (&daemon->loading);
-  if (age > (gint64) floe_policy_content (daemon->in_force->policy)->lease_days * DAY_S)
-    reason = g_strdup_printf ("no contact with the management server for %" G_GINT64_FORMAT " days, the policy allows %u", age / DAY_S,
-                              floe_policy_content (daemon->in_force->policy)->lease_days);
+  if (age > (gint64)floe_policy_content (daemon->in_force->policy)->lease_days * DAY_S)
+    reason = g_strdup_printf ("no contact with the management server for %" G_GINT64_FORMAT " days, the policy allows %u",
+                              age / DAY_S, floe_policy_content (daemon->in_force->policy)->lease_days);
   g_hash_table_iter_init (&iter, daemon->machines);
   while (g_hash_table_iter_next (&iter, NULL, &machine))
     floe_machine_set_barred (machine, reason);
@@ -219,8 +222,8 @@ autostart (FloeDaemon *daemon)
   while (g_hash_table_iter_next (&iter, NULL, &machine)) {
     g_autoptr (FloeMachineView) view = floe_machine_view (machine);
 
-    if (view->autostart && view->state == FLOE_MACHINE_STOPPED && view->problem == NULL &&
-        g_hash_table_add (daemon->autostarted, g_strdup (floe_machine_id (machine))))
+    if (view->autostart && view->state == FLOE_MACHINE_STOPPED && view->problem == NULL
+        && g_hash_table_add (daemon->autostarted, g_strdup (floe_machine_id (machine))))
       g_thread_unref (g_thread_new ("floe-autostart", autostart_one, floe_machine_ref (machine)));
   }
 }
@@ -299,7 +302,8 @@ adopt_all (FloeDaemon *daemon)
     if (machine == NULL)
       continue;
     if (!floe_machine_adopt (machine, &local))
-      floe_log (G_LOG_LEVEL_WARNING, "machine not adopted but ended", "VM", floe_machine_id (machine), "ERROR", local->message, NULL);
+      floe_log (G_LOG_LEVEL_WARNING, "machine not adopted but ended", "VM", floe_machine_id (machine), "ERROR",
+                local->message, NULL);
     floe_machine_add_pids (machine, pids);
   }
   killed = floe_process_sweep (first, first + 2 * FLOE_NET_SLOTS - 1, pids);
@@ -349,7 +353,7 @@ floe_daemon_new (FloeHost *host, GDBusConnection *bus, GError **error)
 
   daemon->host = host;
   g_mutex_init (&daemon->loading);
-  daemon->machines = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) floe_machine_unref);
+  daemon->machines = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)floe_machine_unref);
   daemon->used_slots = g_hash_table_new (NULL, NULL);
   daemon->autostarted = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   daemon->problem = g_strdup ("");
@@ -377,7 +381,7 @@ floe_daemon_serve (FloeDaemon *daemon)
   guint64 version;
 
   /* The agent may have spooled something while nobody listened. */
-  (void) !refresh (daemon, &version, NULL);
+  (void)!refresh (daemon, &version, NULL);
   g_hash_table_iter_init (&iter, daemon->machines);
   while (g_hash_table_iter_next (&iter, NULL, &machine))
     floe_export_add_machine (daemon->export, machine);

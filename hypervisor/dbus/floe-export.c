@@ -44,7 +44,7 @@ floe_export_escape (const char *id)
     if (g_ascii_isalpha (*at) || (g_ascii_isdigit (*at) && at != id))
       g_string_append_c (escaped, *at);
     else
-      g_string_append_printf (escaped, "_%02x", (unsigned char) *at);
+      g_string_append_printf (escaped, "_%02x", (unsigned char)*at);
   }
   if (escaped->len == 0)
     g_string_append_c (escaped, '_');
@@ -132,7 +132,8 @@ on_resume (FloeHypervisor1Machine *object G_GNUC_UNUSED, GDBusMethodInvocation *
 }
 
 static gboolean
-on_open_display (FloeHypervisor1Machine *object, GDBusMethodInvocation *invocation, GUnixFDList *fds G_GNUC_UNUSED, gpointer data)
+on_open_display (FloeHypervisor1Machine *object, GDBusMethodInvocation *invocation, GUnixFDList *fds G_GNUC_UNUSED,
+                 gpointer data)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (GUnixFDList) list = NULL;
@@ -198,7 +199,8 @@ take_report (gpointer data)
   GHashTableIter iter;
   gpointer exported;
 
-  g_hash_table_insert (export->reports, g_strdup (new_report->image), g_memdup2 (&new_report->report, sizeof new_report->report));
+  g_hash_table_insert (export->reports, g_strdup (new_report->image),
+                       g_memdup2 (&new_report->report, sizeof new_report->report));
   g_hash_table_iter_init (&iter, export->machines);
   while (g_hash_table_iter_next (&iter, NULL, &exported))
     show_report (export, exported);
@@ -303,7 +305,8 @@ floe_export_set_policy (FloeExport *export, FloeInForce *in_force, const char *p
   floe_hypervisor1_set_policy_version (export->root, in_force == NULL ? 0 : floe_policy_version (in_force->policy));
   floe_hypervisor1_set_policy_problem (export->root, problem);
   if (in_force != NULL)
-    floe_hypervisor1_set_console_settings (export->root, console_settings (&floe_policy_content (in_force->policy)->console));
+    floe_hypervisor1_set_console_settings (export->root,
+                                           console_settings (&floe_policy_content (in_force->policy)->console));
 }
 
 static GVariant *
@@ -315,7 +318,7 @@ sharing (const FloeMachineView *view)
   g_variant_dict_insert (&dict, "clipboard", "s", floe_policy_share_name (view->clipboard));
   g_variant_dict_insert (&dict, "file_transfer", "s", floe_policy_share_name (view->file_transfer));
   g_variant_dict_insert (&dict, "audio", "b", view->audio);
-  g_variant_dict_insert (&dict, "screens", "u", (guint32) view->screens);
+  g_variant_dict_insert (&dict, "screens", "u", (guint32)view->screens);
   return g_variant_dict_end (&dict);
 }
 
@@ -379,9 +382,9 @@ floe_export_add_machine (FloeExport *export, FloeMachine *machine)
     const char *signal;
     GCallback handler;
   } methods[] = {
-    { "handle-start", G_CALLBACK (on_start) },        { "handle-stop", G_CALLBACK (on_stop) },
-    { "handle-reset", G_CALLBACK (on_reset) },        { "handle-suspend", G_CALLBACK (on_suspend) },
-    { "handle-resume", G_CALLBACK (on_resume) },      { "handle-open-display", G_CALLBACK (on_open_display) },
+    { "handle-start", G_CALLBACK (on_start) },           { "handle-stop", G_CALLBACK (on_stop) },
+    { "handle-reset", G_CALLBACK (on_reset) },           { "handle-suspend", G_CALLBACK (on_suspend) },
+    { "handle-resume", G_CALLBACK (on_resume) },         { "handle-open-display", G_CALLBACK (on_open_display) },
     { "handle-statistics", G_CALLBACK (on_statistics) },
   };
   g_autofree char *label = floe_export_escape (floe_machine_id (machine));

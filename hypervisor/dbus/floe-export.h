@@ -15,7 +15,8 @@ typedef struct {
 } FloeExportActions;
 
 /* HOST, AUTHORITY are borrowed. */
-FloeExport *floe_export_new (GDBusConnection *bus, FloeHost *host, FloeAuthority *authority, const FloeExportActions *actions);
+FloeExport *floe_export_new (GDBusConnection *bus, FloeHost *host, FloeAuthority *authority,
+                             const FloeExportActions *actions);
 void floe_export_free (FloeExport *export);
 
 /* The objects become visible, whole. */

@@ -17,12 +17,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Theory of operation: the parent is a process of several threads, so this code may call the kernel and nothing else. glibc's setuid
- * family is not the kernel: it asks all threads it remembers to change too, and those do not exist here. Hence syscall().
+/* Theory of operation: the parent is a process of several threads, so this code may call the kernel and nothing else.
+ * glibc's setuid family is not the kernel: it asks all threads it remembers to change too, and those do not exist here.
+ * Hence syscall().
  *
- * Steps, each giving up more: namespaces (by clone), descriptors, cgroup, root file system, limits, capabilities out of the bounding
- * set, groups, gid, uid, all capabilities, no new privileges, exec. The host's mounts are detached before a uid changes, so that
- * nothing that runs as the new user ever sees them. */
+ * Steps, each giving up more: namespaces (by clone), descriptors, root file system, limits, capabilities out of the
+ * bounding set, groups, gid, uid, all capabilities, no new privileges, exec. The host's mounts are detached before a uid
+ * changes, so that nothing that runs as the new user ever sees them. */
 
 static gboolean
 fail (FloeJailFailure *failure, const char *step, const char *detail)
@@ -67,8 +68,8 @@ place_fds (const FloeJail *jail, int *report, FloeJailFailure *failure)
     else if (dup2 (moved[number], number) < 0)
       return fail (failure, "place descriptor", NULL);
   }
-  if (syscall (SYS_close_range, FLOE_JAIL_FDS, (unsigned) *report - 1, 0) < 0 ||
-      syscall (SYS_close_range, (unsigned) *report + 1, ~0U, 0) < 0)
+  if (syscall (SYS_close_range, FLOE_JAIL_FDS, (unsigned)*report - 1, 0) < 0
+      || syscall (SYS_close_range, (unsigned)*report + 1, ~0U, 0) < 0)
     return fail (failure, "close descriptors", NULL);
   return TRUE;
 }
@@ -144,8 +145,8 @@ change_root (const FloeJail *jail, FloeJailFailure *failure)
 {
   if (mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
     return fail (failure, "make mounts private", NULL);
-  if (mount ("floe-jail", jail->staging, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64k,nr_inodes=256") < 0 ||
-      chdir (jail->staging) < 0)
+  if (mount ("floe-jail", jail->staging, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64k,nr_inodes=256") < 0
+      || chdir (jail->staging) < 0)
     return fail (failure, "mount a root on", jail->staging);
   umask (022);
   for (guint i = 0; i < jail->binds->len; i++)
@@ -174,8 +175,8 @@ drop_privileges (const FloeJail *jail, FloeJailFailure *failure)
     return fail (failure, "drop the bounding set", NULL);
   if (syscall (SYS_setgroups, jail->n_groups, jail->groups) < 0)
     return fail (failure, "drop groups", NULL);
-  if (syscall (SYS_setresgid, jail->gid, jail->gid, jail->gid) < 0 ||
-      syscall (SYS_setresuid, jail->uid, jail->uid, jail->uid) < 0)
+  if (syscall (SYS_setresgid, jail->gid, jail->gid, jail->gid) < 0
+      || syscall (SYS_setresuid, jail->uid, jail->uid, jail->uid) < 0)
     return fail (failure, "change user", NULL);
   if (syscall (SYS_capset, &header, none) < 0 || prctl (PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
     return fail (failure, "drop capabilities", NULL);
@@ -184,8 +185,9 @@ drop_privileges (const FloeJail *jail, FloeJailFailure *failure)
   return TRUE;
 }
 
-/* nbdkit asks the kernel to end it with its parent. Here the parent is hypervisord, and what it started outlives it: the request
- * is answered "done" and has no effect. Programs of other architectures, with other system calls, do not run at all. */
+/* nbdkit asks the kernel to end it with its parent. Here the parent is hypervisord, and what it started outlives it: the
+ * request is answered "done" and has no effect. Programs of other architectures, with other system calls, do not run at
+ * all. */
 static gboolean
 outlive_parent (FloeJailFailure *failure)
 {
@@ -228,32 +230,17 @@ reset_signals (void)
   sigprocmask (SIG_SETMASK, &none, NULL);
 }
 
-static gboolean
-join_cgroup (const FloeJail *jail, FloeJailFailure *failure)
-{
-  int fd;
-
-  if (jail->cgroup < 0)
-    return TRUE;
-  fd = openat (jail->cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-  if (fd < 0 || write (fd, "0", 1) != 1)
-    return fail (failure, "join the cgroup", NULL);
-  close (fd);
-  return TRUE;
-}
-
 void
 floe_jail_enter (const FloeJail *jail, char *const *argv, int report, FloeJailFailure *failure)
 {
   reset_signals ();
   setsid ();
-  if (!join_cgroup (jail, failure) || !place_fds (jail, &report, failure) || !change_root (jail, failure) ||
-      sethostname ("floe", 4) < 0 || !set_limits (jail, failure) || !drop_privileges (jail, failure) ||
-      !outlive_parent (failure)) {
-    (void) !write (report, failure, sizeof *failure);
+  if (!place_fds (jail, &report, failure) || !change_root (jail, failure) || sethostname ("floe", 4) < 0
+      || !set_limits (jail, failure) || !drop_privileges (jail, failure) || !outlive_parent (failure)) {
+    (void)!write (report, failure, sizeof *failure);
     return;
   }
   execve (argv[0], argv, jail->environment);
   fail (failure, "execute", argv[0]);
-  (void) !write (report, failure, sizeof *failure);
+  (void)!write (report, failure, sizeof *failure);
 }

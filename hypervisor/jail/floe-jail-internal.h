@@ -12,9 +12,8 @@ struct _FloeJail {
   gid_t gid;
   gid_t groups[1];
   unsigned n_groups;
-  GArray *binds;            /* of FloeJailBind */
-  int fds[FLOE_JAIL_FDS];   /* by number in the jail; -1 */
-  int cgroup;               /* -1 */
+  GArray *binds;          /* of FloeJailBind */
+  int fds[FLOE_JAIL_FDS]; /* by number in the jail; -1 */
   char **environment;
   int limit_names[FLOE_JAIL_LIMITS];
   rlim_t limits[FLOE_JAIL_LIMITS];
@@ -27,6 +26,6 @@ typedef struct {
   char step[92];
 } FloeJailFailure;
 
-/* Runs in the child between clone and exec: only system calls, no allocation, no locks. Returns only when a step failed, then with
- * *failure set. REPORT is closed by exec. */
+/* Runs in the child between clone and exec: only system calls, no allocation, no locks. Returns only when a step failed,
+ * then with *failure set. REPORT is closed by exec. */
 void floe_jail_enter (const FloeJail *jail, char *const *argv, int report, FloeJailFailure *failure);

@@ -41,7 +41,6 @@ floe_jail_new (const char *staging, uid_t uid, gid_t gid)
   g_array_set_clear_func (jail->binds, bind_clear);
   for (int number = 0; number < FLOE_JAIL_FDS; number++)
     jail->fds[number] = -1;
-  jail->cgroup = -1;
   jail->environment = g_new0 (char *, 1);
   floe_jail_set_limit (jail, RLIMIT_CORE, 0);
   return jail;
@@ -81,13 +80,13 @@ floe_jail_bind_program (FloeJail *jail, const char *program, GError **error)
 {
   static const char libraries[] = "/usr/lib/x86_64-linux-gnu";
 
-  return floe_jail_bind (jail, FLOE_JAIL_PROGRAM, libraries, libraries, error) &&
-         floe_jail_bind (jail, FLOE_JAIL_LINK, "usr/lib", "/lib", error) &&
-         floe_jail_bind (jail, FLOE_JAIL_PROGRAM, "/lib64", "/lib64", error) &&
-         floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, "/etc/ld.so.cache", "/etc/ld.so.cache", error) &&
-         floe_jail_bind (jail, FLOE_JAIL_DEVICE, "/dev/null", "/dev/null", error) &&
-         floe_jail_bind (jail, FLOE_JAIL_DEVICE, "/dev/urandom", "/dev/urandom", error) &&
-         floe_jail_bind (jail, FLOE_JAIL_PROGRAM, program, program, error);
+  return floe_jail_bind (jail, FLOE_JAIL_PROGRAM, libraries, libraries, error)
+         && floe_jail_bind (jail, FLOE_JAIL_LINK, "usr/lib", "/lib", error)
+         && floe_jail_bind (jail, FLOE_JAIL_PROGRAM, "/lib64", "/lib64", error)
+         && floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, "/etc/ld.so.cache", "/etc/ld.so.cache", error)
+         && floe_jail_bind (jail, FLOE_JAIL_DEVICE, "/dev/null", "/dev/null", error)
+         && floe_jail_bind (jail, FLOE_JAIL_DEVICE, "/dev/urandom", "/dev/urandom", error)
+         && floe_jail_bind (jail, FLOE_JAIL_PROGRAM, program, program, error);
 }
 
 void
@@ -107,7 +106,7 @@ void
 floe_jail_set_environment (FloeJail *jail, const char *const *environment)
 {
   g_strfreev (jail->environment);
-  jail->environment = g_strdupv ((char **) environment);
+  jail->environment = g_strdupv ((char **)environment);
 }
 
 void
@@ -123,12 +122,6 @@ floe_jail_set_limit (FloeJail *jail, int resource, rlim_t value)
   g_assert (jail->n_limits < FLOE_JAIL_LIMITS);
   jail->limit_names[jail->n_limits] = resource;
   jail->limits[jail->n_limits++] = value;
-}
-
-void
-floe_jail_set_cgroup (FloeJail *jail, int directory_fd)
-{
-  jail->cgroup = directory_fd;
 }
 
 /* Reads the child's report: nothing when exec closed the pipe. */
@@ -155,11 +148,11 @@ clone_child (int *pidfd)
 {
   struct clone_args arguments = {
     .flags = CLONE_PIDFD | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWUTS,
-    .pidfd = (uint64_t) (uintptr_t) pidfd,
+    .pidfd = (uint64_t)(uintptr_t)pidfd,
     .exit_signal = SIGCHLD,
   };
 
-  return (pid_t) syscall (SYS_clone3, &arguments, sizeof arguments);
+  return (pid_t)syscall (SYS_clone3, &arguments, sizeof arguments);
 }
 
 gboolean

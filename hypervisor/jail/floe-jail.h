@@ -7,7 +7,8 @@
 #include <sys/types.h>
 
 /* A process that can open nothing but what it was given: own mount, PID, IPC, network and UTS namespaces, a root of
- * read-only binds, own uid and gid, no groups (but see floe_jail_set_group), no capabilities, no way to gain any, limits, only the passed descriptors. */
+ * read-only binds, own uid and gid, no groups (but see floe_jail_set_group), no capabilities, no way to gain any, limits,
+ * only the passed descriptors. */
 
 typedef enum {
   FLOE_JAIL_READ_ONLY, /* a file or directory; nothing in it runs as a device or set-uid */
@@ -26,8 +27,8 @@ typedef struct {
 
 typedef struct _FloeJail FloeJail;
 
-/* STAGING is an existing, empty directory, where the jail's root is mounted in the new mount namespace only; any number of jails may
- * share it. */
+/* STAGING is an existing, empty directory, where the jail's root is mounted in the new mount namespace only; any number of
+ * jails may share it. */
 FloeJail *floe_jail_new (const char *staging, uid_t uid, gid_t gid);
 void floe_jail_free (FloeJail *jail);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeJail, floe_jail_free)
@@ -35,8 +36,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeJail, floe_jail_free)
 /* NOT_FOUND when SOURCE is not there (links themselves are not looked at). */
 gboolean floe_jail_bind (FloeJail *jail, FloeJailKind kind, const char *source, const char *target,
                          GError **error) FLOE_WARN_UNUSED;
-/* What every dynamically linked program of Debian needs to start: the loader, its cache, shared libraries, /dev/null, /dev/urandom;
- * and PROGRAM itself. */
+/* What every dynamically linked program of Debian needs to start: the loader, its cache, shared libraries, /dev/null,
+ * /dev/urandom; and PROGRAM itself. */
 gboolean floe_jail_bind_program (FloeJail *jail, const char *program, GError **error) FLOE_WARN_UNUSED;
 /* FD (borrowed until spawned) becomes descriptor NUMBER, 3 to 31. */
 void floe_jail_pass (FloeJail *jail, int fd, int number);
@@ -46,14 +47,12 @@ void floe_jail_set_environment (FloeJail *jail, const char *const *environment);
 /* One supplementary group, for a device that only its group may open (/dev/kvm). */
 void floe_jail_set_group (FloeJail *jail, gid_t group);
 void floe_jail_set_limit (FloeJail *jail, int resource, rlim_t value);
-/* Joins the cgroup (version 2) that DIRECTORY_FD is open on; borrowed until spawned. */
-void floe_jail_set_cgroup (FloeJail *jail, int directory_fd);
 
 typedef struct {
   pid_t pid; /* as seen from here; 1 inside */
   int pidfd;
 } FloeJailed;
 
-/* Starts ARGV (argv[0] is the program's path in the jail). Returns once the program has been executed: an error, naming the step that
- * failed, means that no process is left. Any thread. */
+/* Starts ARGV (argv[0] is the program's path in the jail). Returns once the program has been executed: an error, naming the
+ * step that failed, means that no process is left. Any thread. */
 gboolean floe_jail_spawn (FloeJail *jail, char *const *argv, FloeJailed *jailed, GError **error) FLOE_WARN_UNUSED;

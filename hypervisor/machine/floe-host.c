@@ -50,8 +50,9 @@ read_host (GKeyFile *file, FloeHostConfig *config, GError **error)
   guint64 number = 630000;
 
   if (base != NULL && !g_ascii_string_to_unsigned (base, 10, UID_BASE_MIN, UID_BASE_MAX, &number, NULL))
-    return floe_error_set (error, FLOE_ERROR_INVALID, "[host] uid_base: %d to %d wanted, not '%s'", UID_BASE_MIN, UID_BASE_MAX, base);
-  config->uid_base = (uid_t) number;
+    return floe_error_set (error, FLOE_ERROR_INVALID, "[host] uid_base: %d to %d wanted, not '%s'", UID_BASE_MIN,
+                           UID_BASE_MAX, base);
+  config->uid_base = (uid_t)number;
   config->usb = g_strcmp0 (usb, "observe") == 0 ? FLOE_USB_OBSERVE : FLOE_USB_ENFORCE;
   if (usb != NULL && strcmp (usb, "observe") != 0 && strcmp (usb, "enforce") != 0)
     return floe_error_set (error, FLOE_ERROR_INVALID, "[host] usb: enforce or observe wanted, not '%s'", usb);
@@ -74,13 +75,13 @@ floe_host_config_load (const char *path, GError **error)
   }
   if (!check_keys (file, path, error))
     return NULL;
-  if (!read_path (file, "paths", "state", "/var/lib/floe", &config->state, error) ||
-      !read_path (file, "paths", "run", "/run/floe", &config->run, error) ||
-      !read_path (file, "paths", "root", "/usr/share/floe/root.json", &config->root, error) ||
-      !read_path (file, "programs", "qemu", "/usr/bin/qemu-system-x86_64", &config->qemu, error) ||
-      !read_path (file, "programs", "nbdkit", "/usr/bin/nbdkit", &config->nbdkit, error) ||
-      !read_path (file, "programs", "plugin", FLOE_PLUGIN_PATH, &config->plugin, error) ||
-      !read_host (file, config, error)) {
+  if (!read_path (file, "paths", "state", "/var/lib/floe", &config->state, error)
+      || !read_path (file, "paths", "run", "/run/floe", &config->run, error)
+      || !read_path (file, "paths", "root", "/usr/share/floe/root.json", &config->root, error)
+      || !read_path (file, "programs", "qemu", "/usr/bin/qemu-system-x86_64", &config->qemu, error)
+      || !read_path (file, "programs", "nbdkit", "/usr/bin/nbdkit", &config->nbdkit, error)
+      || !read_path (file, "programs", "plugin", FLOE_PLUGIN_PATH, &config->plugin, error)
+      || !read_host (file, config, error)) {
     g_prefix_error (error, "%s: ", path);
     return NULL;
   }

@@ -91,15 +91,17 @@ check_pair (const FloeImageInfo *info, GBytes *index_bytes, GBytes *table_bytes,
   g_autoptr (FloeIndex) index = NULL;
   g_autoptr (FloeTable) table = NULL;
 
-  if (!check_digest (index_bytes, &info->index, "index", error) || !check_digest (table_bytes, &info->table, "table", error))
+  if (!check_digest (index_bytes, &info->index, "index", error)
+      || !check_digest (table_bytes, &info->table, "table", error))
     return FALSE;
   index = floe_index_parse (index_bytes, "index", error);
   table = index == NULL ? NULL : floe_table_parse (table_bytes, "table", error);
   if (table == NULL || !floe_table_matches (table, index, error))
     return FALSE;
   if (floe_index_size (index) != info->size)
-    return floe_error_set (error, FLOE_ERROR_UNVERIFIED, "image.json says %" G_GUINT64_FORMAT " bytes, its index %" G_GUINT64_FORMAT,
-                           info->size, floe_index_size (index));
+    return floe_error_set (error, FLOE_ERROR_UNVERIFIED,
+                           "image.json says %" G_GUINT64_FORMAT " bytes, its index %" G_GUINT64_FORMAT, info->size,
+                           floe_index_size (index));
   return TRUE;
 }
 
@@ -129,8 +131,8 @@ has_copies (int dir, const FloeImageInfo *info)
   g_autoptr (GBytes) index = read_copy (dir, info, "caibx", FLOE_INDEX_MAX_BYTES);
   g_autoptr (GBytes) table = read_copy (dir, info, "table", FLOE_TABLE_MAX_BYTES);
 
-  return index != NULL && table != NULL && check_digest (index, &info->index, "index", NULL) &&
-         check_digest (table, &info->table, "table", NULL);
+  return index != NULL && table != NULL && check_digest (index, &info->index, "index", NULL)
+         && check_digest (table, &info->table, "table", NULL);
 }
 
 static gboolean
@@ -146,17 +148,17 @@ fetch_copies (int dir, FloeTrust *trust, const FloeImageInfo *info, GCancellable
   table = floe_trust_target (trust, table_name, FLOE_TABLE_MAX_BYTES, cancellable, error);
   if (table == NULL)
     return FALSE;
-  return check_pair (info, floe_verified_bytes (index), floe_verified_bytes (table), error) &&
-         write_copy (dir, info, "table", floe_verified_bytes (table), error) &&
-         write_copy (dir, info, "caibx", floe_verified_bytes (index), error);
+  return check_pair (info, floe_verified_bytes (index), floe_verified_bytes (table), error)
+         && write_copy (dir, info, "table", floe_verified_bytes (table), error)
+         && write_copy (dir, info, "caibx", floe_verified_bytes (index), error);
 }
 
 FloeLibraryImage *
 floe_library_take (const char *images_path, FloeTrust *trust, FloeVerified *verified, const char *name,
                    GCancellable *cancellable, GError **error)
 {
-  g_autoptr (FloeImageInfo) info =
-    floe_image_info_parse (floe_verified_bytes (verified), floe_verified_name (verified), error);
+  g_autoptr (FloeImageInfo) info
+      = floe_image_info_parse (floe_verified_bytes (verified), floe_verified_name (verified), error);
   g_autofree char *path = g_build_filename (images_path, name, NULL);
   g_autoptr (GBytes) known = NULL;
   floe_autofd dir = -1;
@@ -174,8 +176,8 @@ floe_library_take (const char *images_path, FloeTrust *trust, FloeVerified *veri
     return NULL;
   /* Last: a version that has its .json is whole. */
   known = read_copy (dir, info, "json", FLOE_IMAGE_INFO_MAX_BYTES);
-  if ((known == NULL || !g_bytes_equal (known, floe_verified_bytes (verified))) &&
-      !write_copy (dir, info, "json", floe_verified_bytes (verified), error))
+  if ((known == NULL || !g_bytes_equal (known, floe_verified_bytes (verified)))
+      && !write_copy (dir, info, "json", floe_verified_bytes (verified), error))
     return NULL;
   return image_new (images_path, g_steal_pointer (&info));
 }

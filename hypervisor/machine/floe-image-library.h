@@ -4,8 +4,8 @@
 #include "policy/trust/floe-trust.h"
 #include "server-sync/image/floe-image-info.h"
 
-/* hypervisord's own copies of what was verified about images: STATE/hypervisor/images/NAME/VERSION.json, .caibx, .table, world-readable
- * for the plugins. A version is never changed; it is kept while a machine may still need it. */
+/* hypervisord's own copies of what was verified about images: STATE/hypervisor/images/NAME/VERSION.json, .caibx, .table,
+ * world-readable for the plugins. A version is never changed; it is kept while a machine may still need it. */
 
 /* An image as a machine uses it. Immutable. */
 typedef struct _FloeLibraryImage FloeLibraryImage;
@@ -20,8 +20,8 @@ const char *floe_library_image_label (const FloeLibraryImage *image);
 const char *floe_library_image_index (const FloeLibraryImage *image);
 const char *floe_library_image_table (const FloeLibraryImage *image);
 
-/* Takes the channel's verified image.json and fetches index and table through TRUST into IMAGES_PATH, unless they are there. UNVERIFIED
- * when index and table are not those that image.json names, or do not belong together. */
+/* Takes the channel's verified image.json and fetches index and table through TRUST into IMAGES_PATH, unless they are
+ * there. UNVERIFIED when index and table are not those that image.json names, or do not belong together. */
 FloeLibraryImage *floe_library_take (const char *images_path, FloeTrust *trust, FloeVerified *info, const char *name,
                                      GCancellable *cancellable, GError **error) FLOE_WARN_UNUSED;
 /* The copy of "NAME/VERSION" taken earlier, checked again; NOT_FOUND when there is none. */

@@ -9,9 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Theory of operation: a killed hypervisord leaves QEMU, nbdkit, tap and rules at work, and a record of them. The next one takes each
- * part over in the order in which it matters: the processes are who the record says (pid and start time), the rules are in force
- * before anything else is looked at, then image, nbdkit, monitor. What does not fit is ended, not mended. */
+/* Theory of operation: a killed hypervisord leaves QEMU, nbdkit, tap and rules at work, and a record of them. The next one
+ * takes each part over in the order in which it matters: the processes are who the record says (pid and start time), the
+ * rules are in force before anything else is looked at, then image, nbdkit, monitor. What does not fit is ended, not
+ * mended. */
 
 #define GREETING_TIMEOUT_MS 20000
 #define IMAGES "images"
@@ -27,7 +28,8 @@ read_record (FloeMachine *machine, FloeRun *run, GError **error)
   floe_run_record_free (run->record);
   run->record = record;
   if (record->slot != machine->disk->slot)
-    return floe_error_set (error, FLOE_ERROR_INVALID, "record of slot %u, machine of slot %u", record->slot, machine->disk->slot);
+    return floe_error_set (error, FLOE_ERROR_INVALID, "record of slot %u, machine of slot %u", record->slot,
+                           machine->disk->slot);
   return TRUE;
 }
 
@@ -35,7 +37,8 @@ static gboolean
 adopt_card (FloeMachine *machine, FloeRun *run, GError **error)
 {
   static const FloePolicyNetwork nothing = { .name = "none", .mode = FLOE_POLICY_NETWORK_NONE };
-  const FloePolicyNetwork *network = machine->spec != NULL && machine->spec->network != NULL ? machine->spec->network : &nothing;
+  const FloePolicyNetwork *network
+      = machine->spec != NULL && machine->spec->network != NULL ? machine->spec->network : &nothing;
 
   if (!run->record->has_card)
     return TRUE;
@@ -68,7 +71,7 @@ adopt_nbdkit (FloeMachine *machine, FloeRun *run, GError **error)
   options.image = run->image;
   /* Dead meanwhile, it is started anew. */
   if (run->record->nbdkit_pid != 0)
-    process = floe_process_adopt ((pid_t) run->record->nbdkit_pid, run->record->nbdkit_start, NULL);
+    process = floe_process_adopt ((pid_t)run->record->nbdkit_pid, run->record->nbdkit_start, NULL);
   run->nbd = floe_nbd_new (&options, g_steal_pointer (&process), error);
   return run->nbd != NULL;
 }
@@ -84,7 +87,7 @@ adopt_qemu (FloeMachine *machine, FloeRun *run, GError **error)
   if (fd < 0)
     return FALSE;
   run->qmp = floe_qmp_new (fd, machine->host->io, floe_machine_on_event, floe_machine_ref (machine),
-                           (GDestroyNotify) floe_machine_unref);
+                           (GDestroyNotify)floe_machine_unref);
   if (!floe_qmp_handshake (run->qmp, GREETING_TIMEOUT_MS, error))
     return FALSE;
   status = floe_qmp_query_status (run->qmp, error);
@@ -96,7 +99,7 @@ adopt_qemu (FloeMachine *machine, FloeRun *run, GError **error)
   run->up = TRUE;
   machine->desktop_s = run->record->desktop_s;
   if (desktop && machine->desktop_s == 0)
-    machine->desktop_s = (double) (g_get_monotonic_time () - run->record->started_us) / G_USEC_PER_SEC;
+    machine->desktop_s = (double)(g_get_monotonic_time () - run->record->started_us) / G_USEC_PER_SEC;
   machine->state = machine->desktop_s > 0 ? FLOE_MACHINE_RUNNING : FLOE_MACHINE_STARTING;
   run->record->desktop_s = machine->desktop_s;
   floe_process_watch (run->qemu, floe_machine_on_qemu_ended, machine);
@@ -109,7 +112,7 @@ adopt (FloeMachine *machine, FloeRun *run, GError **error)
   run->nbd_dir = floe_dir_make_at (run->run_dir, FLOE_FILE_NBD, 0755, error);
   if (run->nbd_dir < 0 || !read_record (machine, run, error))
     return FALSE;
-  run->qemu = floe_process_adopt ((pid_t) run->record->qemu_pid, run->record->qemu_start, error);
+  run->qemu = floe_process_adopt ((pid_t)run->record->qemu_pid, run->record->qemu_start, error);
   if (run->qemu == NULL)
     return FALSE;
   return adopt_card (machine, run, error) && adopt_nbdkit (machine, run, error) && adopt_qemu (machine, run, error);
@@ -130,7 +133,8 @@ floe_machine_adopt (FloeMachine *machine, GError **error)
   run->spec = machine->spec;
   machine->run = run;
   if (adopt (machine, run, &local)) {
-    floe_log (G_LOG_LEVEL_MESSAGE, "machine adopted", "VM", machine->id, "STATE", floe_machine_state_name (machine->state), NULL);
+    floe_log (G_LOG_LEVEL_MESSAGE, "machine adopted", "VM", machine->id, "STATE", floe_machine_state_name (machine->state),
+              NULL);
     return TRUE;
   }
   floe_machine_take_down (machine, machine->state == FLOE_MACHINE_SUSPENDED);

@@ -18,7 +18,8 @@
 #define FLOE_FILE_QMP "qmp"
 #define FLOE_FILE_NBD "nbd"
 
-/* nbdkit may die once or twice of a vanishing client; when it dies so often before QEMU is up, something is wrong with the image. */
+/* nbdkit may die once or twice of a vanishing client; when it dies so often before QEMU is up, something is wrong with the
+ * image. */
 #define FLOE_NBD_DEATHS_MAX 3
 
 /* All that exists only while a machine runs. Half-built ones are fine: what is there is taken down. */
@@ -65,7 +66,8 @@ struct _FloeMachine {
 
 /* Sets state and problem (NULL: none), and has floe_machine_changed told. Any thread, lock not held. */
 void floe_machine_set_state (FloeMachine *machine, FloeMachineState state, const char *problem);
-gboolean floe_machine_save_disk (FloeMachine *machine, const char *image, const char *suspended, GError **error) FLOE_WARN_UNUSED;
+gboolean floe_machine_save_disk (FloeMachine *machine, const char *image, const char *suspended,
+                                 GError **error) FLOE_WARN_UNUSED;
 /* QMP's event function; CONTEXT is the machine. I/O thread. */
 void floe_machine_on_event (const char *name, FloeJson *data, gpointer context);
 void floe_machine_on_qemu_ended (FloeProcess *process, gpointer data);
@@ -74,8 +76,8 @@ void floe_machine_on_nbd_restarted (gpointer data);
 
 /* -- floe-machine-run.c ----------------------------------------------------------------------------------------------- */
 
-/* Brings up what runs, from the policy to a QEMU that stands before its first instruction with QMP open; machine->run is it. Nothing is left
- * when it fails. */
+/* Brings up what runs, from the policy to a QEMU that stands before its first instruction with QMP open; machine->run is
+ * it. Nothing is left when it fails. */
 gboolean floe_machine_bring_up (FloeMachine *machine, gboolean incoming, GError **error) FLOE_WARN_UNUSED;
 /* Ends and removes all that machine->run has. With KEEP_DISK the overlay stays whatever the policy says. */
 void floe_machine_take_down (FloeMachine *machine, gboolean keep_disk);

@@ -12,8 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Theory of operation: FloeRun is the stack of what has been made, in the order of its fields, and floe_machine_take_down() unmakes
- * whatever of it is there. So every step just fails, and start, stop, crash and a failed start end in the same place. */
+/* Theory of operation: FloeRun is the stack of what has been made, in the order of its fields, and floe_machine_take_down()
+ * unmakes whatever of it is there. So every step just fails, and start, stop, crash and a failed start end in the same
+ * place. */
 
 #define OVMF_CODE "/usr/share/OVMF/OVMF_CODE_4M.fd"
 #define OVMF_VARIABLES "/usr/share/OVMF/OVMF_VARS_4M.fd"
@@ -92,11 +93,12 @@ check_image (const FloePolicyMachine *spec, const FloeImageInfo *info, GError **
     return floe_error_set (error, FLOE_ERROR_REFUSED, "image %s needs %u MiB of memory, machine %s has %u", info->name,
                            info->needs.memory_mib, spec->id, spec->memory_mib);
   if (info->needs.vcpus > spec->vcpus)
-    return floe_error_set (error, FLOE_ERROR_REFUSED, "image %s needs %u vCPUs, machine %s has %u", info->name, info->needs.vcpus,
-                           spec->id, spec->vcpus);
+    return floe_error_set (error, FLOE_ERROR_REFUSED, "image %s needs %u vCPUs, machine %s has %u", info->name,
+                           info->needs.vcpus, spec->id, spec->vcpus);
   if (info->needs.tpm || info->needs.secure_boot)
-    return floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "image %s needs %s, which this version of Floe does not give to machines",
-                           info->name, info->needs.tpm ? "a TPM" : "Secure Boot");
+    return floe_error_set (error, FLOE_ERROR_UNSUPPORTED,
+                           "image %s needs %s, which this version of Floe does not give to machines", info->name,
+                           info->needs.tpm ? "a TPM" : "Secure Boot");
   return TRUE;
 }
 
@@ -111,13 +113,14 @@ check_host (FloeMachine *machine, const FloePolicyMachine *spec, GError **error)
   if (spec->network != NULL && host->net == NULL)
     return floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "machine %s: this host cannot filter its network: %s", spec->id,
                            host->net_problem);
-  return floe_probe_memory (spec->memory_mib, error) &&
-         floe_overlay_check_room (machine->state_dir, FLOE_OVERLAY_ROOM_MIN, error);
+  return floe_probe_memory (spec->memory_mib, error)
+         && floe_overlay_check_room (machine->state_dir, FLOE_OVERLAY_ROOM_MIN, error);
 }
 
 /* A kept disk, and a saved machine, go on with the version that they were begun on. */
 static FloeLibraryImage *
-choose_image (FloeMachine *machine, const FloePolicyMachine *spec, FloeLibraryImage *current, gboolean incoming, GError **error)
+choose_image (FloeMachine *machine, const FloePolicyMachine *spec, FloeLibraryImage *current, gboolean incoming,
+              GError **error)
 {
   g_autofree char *images = NULL;
 
@@ -142,10 +145,11 @@ take_policy (FloeMachine *machine, FloeRun *run, gboolean incoming, GError **err
   if (run->spec == NULL)
     return floe_error_set (error, FLOE_ERROR_REFUSED, "machine %s is not in the policy in force", machine->id);
   if (reason != NULL || current == NULL)
-    return floe_error_set (error, FLOE_ERROR_REFUSED, "machine %s: %s", machine->id, reason != NULL ? reason : "no image yet");
+    return floe_error_set (error, FLOE_ERROR_REFUSED, "machine %s: %s", machine->id,
+                           reason != NULL ? reason : "no image yet");
   run->image = choose_image (machine, run->spec, current, incoming, error);
-  return run->image != NULL && check_image (run->spec, floe_library_image_info (run->image), error) &&
-         check_host (machine, run->spec, error);
+  return run->image != NULL && check_image (run->spec, floe_library_image_info (run->image), error)
+         && check_host (machine, run->spec, error);
 }
 
 /* -- Disk ------------------------------------------------------------------------------------------------------------- */
@@ -199,7 +203,8 @@ open_firmware (FloeMachine *machine, gboolean keep, Handed *handed, GError **err
     if (fresh == NULL)
       return FALSE;
     data = g_bytes_get_data (fresh, &size);
-    handed->variables = openat (machine->state_dir, FLOE_FILE_VARIABLES, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    handed->variables
+        = openat (machine->state_dir, FLOE_FILE_VARIABLES, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (handed->variables < 0)
       return floe_error_set_errno (error, errno, "create " FLOE_FILE_VARIABLES);
     return floe_write_all (handed->variables, data, size, error);
@@ -284,13 +289,13 @@ make_jail (FloeMachine *machine, const Handed *handed, GError **error)
 {
   uid_t uid = floe_machine_qemu_uid (machine);
   g_autoptr (FloeJail) jail = floe_jail_new (machine->host->staging, uid, uid);
-  g_autofree char *nbd =
-    g_build_filename (machine->host->config->run, "hypervisor", "machines", machine->id, FLOE_FILE_NBD, NULL);
+  g_autofree char *nbd
+      = g_build_filename (machine->host->config->run, "hypervisor", "machines", machine->id, FLOE_FILE_NBD, NULL);
 
-  if (!floe_jail_bind_program (jail, machine->host->config->qemu, error) ||
-      !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, "/usr/share/qemu", "/usr/share/qemu", error) ||
-      !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, "/usr/share/seabios", "/usr/share/seabios", error) ||
-      !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, nbd, FLOE_VM_NBD_DIRECTORY, error))
+  if (!floe_jail_bind_program (jail, machine->host->config->qemu, error)
+      || !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, "/usr/share/qemu", "/usr/share/qemu", error)
+      || !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, "/usr/share/seabios", "/usr/share/seabios", error)
+      || !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, nbd, FLOE_VM_NBD_DIRECTORY, error))
     return NULL;
   if (machine->host->accelerator == FLOE_ACCELERATOR_KVM && !bind_kvm (jail, error))
     return NULL;
@@ -345,8 +350,10 @@ spawn_qemu (FloeMachine *machine, FloeRun *run, const Handed *handed, gboolean i
 
   record->fingerprint = floe_vm_fingerprint (&description);
   if (incoming && strcmp (record->fingerprint, machine->disk->suspended) != 0)
-    return floe_error_set (error, FLOE_ERROR_REFUSED, "machine %s was suspended under another policy or on another host and "
-                           "cannot go on; stop it by force to throw its saved state away", machine->id);
+    return floe_error_set (error, FLOE_ERROR_REFUSED,
+                           "machine %s was suspended under another policy or on another host and "
+                           "cannot go on; stop it by force to throw its saved state away",
+                           machine->id);
   jail = make_jail (machine, handed, error);
   if (jail == NULL)
     return FALSE;
@@ -395,7 +402,7 @@ open_monitor (FloeMachine *machine, FloeRun *run, GError **error)
   if (fd < 0)
     return FALSE;
   qmp = floe_qmp_new (floe_fd_steal (&fd), machine->host->io, floe_machine_on_event, floe_machine_ref (machine),
-                      (GDestroyNotify) floe_machine_unref);
+                      (GDestroyNotify)floe_machine_unref);
   g_mutex_lock (&machine->lock);
   run->qmp = qmp;
   g_mutex_unlock (&machine->lock);
@@ -481,7 +488,8 @@ take_down_on_main (gpointer data)
     floe_process_unwatch (run->qemu);
   floe_nbd_free (g_steal_pointer (&run->nbd), FALSE);
   if (run->card != NULL && !floe_net_card_close (run->card, &error))
-    floe_log (G_LOG_LEVEL_WARNING, "network card not wholly removed", "VM", down->machine->id, "ERROR", error->message, NULL);
+    floe_log (G_LOG_LEVEL_WARNING, "network card not wholly removed", "VM", down->machine->id, "ERROR", error->message,
+              NULL);
   remove_run_directory (down->machine, run);
   if (!down->keep_disk) {
     unlinkat (down->machine->state_dir, FLOE_FILE_OVERLAY, 0);

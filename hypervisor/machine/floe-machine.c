@@ -121,7 +121,7 @@ floe_machine_slot (const FloeMachine *machine)
 gboolean
 floe_machine_save_disk (FloeMachine *machine, const char *image, const char *suspended, GError **error)
 {
-  FloeDiskRecord record = { .slot = machine->disk->slot, .image = (char *) image, .suspended = (char *) suspended };
+  FloeDiskRecord record = { .slot = machine->disk->slot, .image = (char *)image, .suspended = (char *)suspended };
   g_autoptr (GBytes) bytes = floe_disk_record_build (&record);
   g_autoptr (GBytes) known = floe_file_read_at (machine->state_dir, FLOE_FILE_DISK_RECORD, FLOE_RECORD_MAX_BYTES, NULL);
   g_autoptr (FloeDiskRecord) next = g_new0 (FloeDiskRecord, 1);
@@ -129,8 +129,8 @@ floe_machine_save_disk (FloeMachine *machine, const char *image, const char *sus
   const void *data = g_bytes_get_data (bytes, &size);
 
   /* Two flushes of the disk are saved when nothing changes, as at most starts. */
-  if ((known == NULL || !g_bytes_equal (known, bytes)) &&
-      !floe_file_replace_at (machine->state_dir, FLOE_FILE_DISK_RECORD, data, size, 0600, error))
+  if ((known == NULL || !g_bytes_equal (known, bytes))
+      && !floe_file_replace_at (machine->state_dir, FLOE_FILE_DISK_RECORD, data, size, 0600, error))
     return FALSE;
   next->slot = record.slot;
   next->image = g_strdup (image);
@@ -161,7 +161,7 @@ view_changed (FloeMachine *machine)
   if (machine->view_pending)
     return;
   machine->view_pending = TRUE;
-  g_idle_add_full (G_PRIORITY_DEFAULT, tell, floe_machine_ref (machine), (GDestroyNotify) floe_machine_unref);
+  g_idle_add_full (G_PRIORITY_DEFAULT, tell, floe_machine_ref (machine), (GDestroyNotify)floe_machine_unref);
 }
 
 void
@@ -220,7 +220,8 @@ void
 floe_machine_add_pids (FloeMachine *machine, GHashTable *set)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&machine->lock);
-  const FloeProcess *nbdkit = machine->run == NULL || machine->run->nbd == NULL ? NULL : floe_nbd_process (machine->run->nbd);
+  const FloeProcess *nbdkit
+      = machine->run == NULL || machine->run->nbd == NULL ? NULL : floe_nbd_process (machine->run->nbd);
 
   if (machine->run != NULL && machine->run->qemu != NULL)
     g_hash_table_add (set, GINT_TO_POINTER (floe_process_pid (machine->run->qemu)));
@@ -240,7 +241,8 @@ replace_rules (FloeMachine *machine, FloeNetCard *card, const FloePolicyMachine 
 
   if (floe_net_card_replace (card, spec != NULL && spec->network != NULL ? spec->network : &no_network, &error))
     return;
-  floe_log (G_LOG_LEVEL_WARNING, "new network rules refused, the old ones stay", "VM", machine->id, "ERROR", error->message, NULL);
+  floe_log (G_LOG_LEVEL_WARNING, "new network rules refused, the old ones stay", "VM", machine->id, "ERROR", error->message,
+            NULL);
 }
 
 void
@@ -417,12 +419,14 @@ start (FloeMachine *machine, gboolean incoming, GError **error)
     if (incoming)
       floe_machine_set_state (machine, FLOE_MACHINE_RUNNING, NULL);
     floe_log (G_LOG_LEVEL_MESSAGE, incoming ? "machine resumed" : "machine started", "VM", machine->id, "IMAGE",
-              floe_library_image_label (machine->run->image), "ACCELERATOR", floe_accelerator_name (machine->host->accelerator), NULL);
+              floe_library_image_label (machine->run->image), "ACCELERATOR",
+              floe_accelerator_name (machine->host->accelerator), NULL);
     end_operation (machine);
     return TRUE;
   }
   floe_machine_take_down (machine, incoming);
-  floe_machine_set_state (machine, *machine->disk->suspended != '\0' ? FLOE_MACHINE_SUSPENDED : FLOE_MACHINE_FAILED, local->message);
+  floe_machine_set_state (machine, *machine->disk->suspended != '\0' ? FLOE_MACHINE_SUSPENDED : FLOE_MACHINE_FAILED,
+                          local->message);
   end_operation (machine);
   g_propagate_error (error, g_steal_pointer (&local));
   return FALSE;
@@ -431,8 +435,8 @@ start (FloeMachine *machine, gboolean incoming, GError **error)
 gboolean
 floe_machine_start (FloeMachine *machine, GError **error)
 {
-  return begin_operation (machine, IN (FLOE_MACHINE_STOPPED) | IN (FLOE_MACHINE_FAILED), "start", error) &&
-         start (machine, FALSE, error);
+  return begin_operation (machine, IN (FLOE_MACHINE_STOPPED) | IN (FLOE_MACHINE_FAILED), "start", error)
+         && start (machine, FALSE, error);
 }
 
 gboolean
@@ -445,9 +449,15 @@ floe_machine_resume (FloeMachine *machine, GError **error)
 static gboolean
 discard (FloeMachine *machine, GError **error)
 {
-  const char *image = machine->spec != NULL && machine->spec->disk == FLOE_POLICY_DISK_PERSIST ? machine->disk->image : "";
-  g_autofree char *kept = g_strdup (image);
+  g_autofree char *kept = NULL;
 
+  /* Only a policy that says "reset" throws the disk away too. */
+  g_mutex_lock (&machine->lock);
+  if (machine->spec == NULL || machine->spec->disk != FLOE_POLICY_DISK_RESET)
+    kept = g_strdup (machine->disk->image);
+  else
+    kept = g_strdup ("");
+  g_mutex_unlock (&machine->lock);
   if (!floe_machine_save_disk (machine, kept, "", error))
     return FALSE;
   unlinkat (machine->state_dir, FLOE_FILE_MEMORY, 0);
@@ -469,9 +479,9 @@ force_off (FloeMachine *machine, GError **error)
   } else {
     floe_machine_set_state (machine, FLOE_MACHINE_STOPPING, NULL);
     /* What is thrown away needs no orderly end. */
-    if (machine->run->spec != NULL && machine->run->spec->disk == FLOE_POLICY_DISK_PERSIST &&
-        floe_qmp_quit (machine->run->qmp, NULL))
-      (void) floe_process_wait (machine->run->qemu, QUIT_TIMEOUT_MS);
+    if (machine->run->spec != NULL && machine->run->spec->disk == FLOE_POLICY_DISK_PERSIST
+        && floe_qmp_quit (machine->run->qmp, NULL))
+      (void)floe_process_wait (machine->run->qemu, QUIT_TIMEOUT_MS);
     floe_machine_take_down (machine, FALSE);
     floe_machine_set_state (machine, FLOE_MACHINE_STOPPED, NULL);
     floe_log (G_LOG_LEVEL_MESSAGE, "machine stopped", "VM", machine->id, NULL);
@@ -486,8 +496,8 @@ floe_machine_stop (FloeMachine *machine, gboolean force, GError **error)
   gboolean done;
 
   if (force)
-    return begin_operation (machine, EXECUTES | IN (FLOE_MACHINE_STOPPING) | IN (FLOE_MACHINE_SUSPENDED), "stop", error) &&
-           force_off (machine, error);
+    return begin_operation (machine, EXECUTES | IN (FLOE_MACHINE_STOPPING) | IN (FLOE_MACHINE_SUSPENDED), "stop", error)
+           && force_off (machine, error);
   if (!begin_operation (machine, EXECUTES | IN (FLOE_MACHINE_STOPPING), "stop", error))
     return FALSE;
   done = floe_qmp_system_powerdown (machine->run->qmp, error);
@@ -549,7 +559,8 @@ executing_monitor (FloeMachine *machine, GError **error)
 
   if (machine->run != NULL && machine->run->up && !machine->qemu_ended)
     return floe_qmp_ref (machine->run->qmp);
-  floe_error_set (error, FLOE_ERROR_BUSY, "machine %s has no display while it is %s", machine->id, state_names[machine->state]);
+  floe_error_set (error, FLOE_ERROR_BUSY, "machine %s has no display while it is %s", machine->id,
+                  state_names[machine->state]);
   return NULL;
 }
 
@@ -572,7 +583,7 @@ floe_machine_open_display (FloeMachine *machine, GError **error)
   if (!floe_qmp_getfd (qmp, name, theirs, error))
     return -1;
   if (!floe_qmp_add_spice_client (qmp, name, error)) {
-    (void) !floe_qmp_closefd (qmp, name, NULL);
+    (void)!floe_qmp_closefd (qmp, name, NULL);
     return -1;
   }
   return floe_fd_steal (&ours);
@@ -618,8 +629,8 @@ read_counters (gpointer data)
     return;
   nbdkit = run->nbd == NULL ? NULL : floe_nbd_process (run->nbd);
   if (run->qemu != NULL)
-    g_variant_dict_insert (reading->counters, "pid", "u", (guint32) floe_process_pid (run->qemu));
-  g_variant_dict_insert (reading->counters, "nbd_pid", "u", nbdkit == NULL ? 0 : (guint32) floe_process_pid (nbdkit));
+    g_variant_dict_insert (reading->counters, "pid", "u", (guint32)floe_process_pid (run->qemu));
+  g_variant_dict_insert (reading->counters, "nbd_pid", "u", nbdkit == NULL ? 0 : (guint32)floe_process_pid (nbdkit));
   if (run->card == NULL)
     return;
   statistics = floe_net_card_statistics (run->card, reading->error);
@@ -660,7 +671,7 @@ desktop_up (FloeMachine *machine)
 
   g_mutex_lock (&machine->lock);
   if (machine->state == FLOE_MACHINE_STARTING && run != NULL) {
-    seconds = (double) (g_get_monotonic_time () - run->record->started_us) / G_USEC_PER_SEC;
+    seconds = (double)(g_get_monotonic_time () - run->record->started_us) / G_USEC_PER_SEC;
     machine->desktop_s = seconds;
     machine->state = FLOE_MACHINE_RUNNING;
     run->record->desktop_s = seconds;
@@ -716,15 +727,15 @@ out_of_space (FloeMachine *machine)
   g_mutex_unlock (&machine->lock);
   floe_machine_set_state (machine, state, "disk full: the machine is paused and goes on when there is room");
   if (machine->room_timer == 0)
-    machine->room_timer = g_timeout_add_seconds_full (G_PRIORITY_DEFAULT, ROOM_POLL_S, on_room_timer, floe_machine_ref (machine),
-                                                      (GDestroyNotify) floe_machine_unref);
+    machine->room_timer = g_timeout_add_seconds_full (G_PRIORITY_DEFAULT, ROOM_POLL_S, on_room_timer,
+                                                      floe_machine_ref (machine), (GDestroyNotify)floe_machine_unref);
 }
 
 static gboolean
 handle_events (gpointer data)
 {
   FloeMachine *machine = data;
-  gint events = g_atomic_int_and ((guint *) &machine->events, EVENT_SHUTDOWN);
+  gint events = g_atomic_int_and ((guint *)&machine->events, EVENT_SHUTDOWN);
 
   if (machine->run == NULL)
     return G_SOURCE_REMOVE;
@@ -743,8 +754,8 @@ event_bit (const char *name, FloeJson *data)
 {
   if (name == NULL || data == NULL)
     return 0;
-  if (strcmp (name, "VSERPORT_CHANGE") == 0 &&
-      strcmp (floe_json_string (floe_json_optional (data, "id"), 128), FLOE_VM_VDAGENT) == 0)
+  if (strcmp (name, "VSERPORT_CHANGE") == 0
+      && strcmp (floe_json_string (floe_json_optional (data, "id"), 128), FLOE_VM_VDAGENT) == 0)
     return floe_json_bool (floe_json_member (data, "open")) ? EVENT_DESKTOP_UP : 0;
   if (strcmp (name, "BLOCK_IO_ERROR") == 0)
     return floe_json_bool (floe_json_optional (data, "nospace")) ? EVENT_NO_SPACE : EVENT_IO_ERROR;
@@ -759,7 +770,7 @@ floe_machine_on_event (const char *name, FloeJson *data, gpointer context)
   FloeMachine *machine = context;
   gint bit = event_bit (name, data);
 
-  if (bit == 0 || g_atomic_int_or ((guint *) &machine->events, (guint) bit) & (guint) bit)
+  if (bit == 0 || g_atomic_int_or ((guint *)&machine->events, (guint)bit) & (guint)bit)
     return;
-  g_idle_add_full (G_PRIORITY_DEFAULT, handle_events, floe_machine_ref (machine), (GDestroyNotify) floe_machine_unref);
+  g_idle_add_full (G_PRIORITY_DEFAULT, handle_events, floe_machine_ref (machine), (GDestroyNotify)floe_machine_unref);
 }

@@ -6,8 +6,8 @@
 
 /* One machine of the policy: its state, its disk, and while it runs its QEMU, nbdkit and network card.
  *
- * Threads: operations (start to statistics) wait, so they are called from worker threads; one at a time, others get BUSY. Everything
- * else belongs to the main thread. */
+ * Threads: operations (start to statistics) wait, so they are called from worker threads; one at a time, others get BUSY.
+ * Everything else belongs to the main thread. */
 typedef struct _FloeMachine FloeMachine;
 
 typedef enum {
@@ -26,7 +26,8 @@ const char *floe_machine_state_name (FloeMachineState state);
 /* Called on the main thread after anything that floe_machine_view() tells has changed. */
 typedef void (*FloeMachineChanged) (FloeMachine *machine, gpointer data);
 
-/* ID is floe_name_is_safe(). Reads what is kept of it (a suspended machine is suspended again). SLOT is for a machine never seen. */
+/* ID is floe_name_is_safe(). Reads what is kept of it (a suspended machine is suspended again). SLOT is for a machine never
+ * seen. */
 FloeMachine *floe_machine_new (FloeHost *host, const char *id, unsigned slot, FloeMachineChanged changed, gpointer data,
                                GError **error) FLOE_WARN_UNUSED;
 FloeMachine *floe_machine_ref (FloeMachine *machine);
@@ -34,15 +35,16 @@ void floe_machine_unref (FloeMachine *machine);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeMachine, floe_machine_unref)
 const char *floe_machine_id (const FloeMachine *machine);
 
-/* The policy in force (POLICY owns SPEC) and the image that its channel is at; IMAGE NULL with PROBLEM when it cannot be used yet. A running
- * machine gets the new network rules at once, and the rest at its next start. SPEC NULL: no machine of the policy any more. */
-void floe_machine_set_policy (FloeMachine *machine, FloePolicy *policy, const FloePolicyMachine *spec, FloeLibraryImage *image,
-                              const char *problem);
+/* The policy in force (POLICY owns SPEC) and the image that its channel is at; IMAGE NULL with PROBLEM when it cannot be
+ * used yet. A running machine gets the new network rules at once, and the rest at its next start. SPEC NULL: no machine of
+ * the policy any more. */
+void floe_machine_set_policy (FloeMachine *machine, FloePolicy *policy, const FloePolicyMachine *spec,
+                              FloeLibraryImage *image, const char *problem);
 /* Why no machine may start now (the lease has run out), or NULL. */
 void floe_machine_set_barred (FloeMachine *machine, const char *reason);
 
-/* Finds the machine running as a former life of this daemon left it; TRUE also when it was not running. Called once, with the policy set.
- * On failure the machine has been ended. Main thread, before its loop runs. */
+/* Finds the machine running as a former life of this daemon left it; TRUE also when it was not running. Called once, with
+ * the policy set. On failure the machine has been ended. Main thread, before its loop runs. */
 gboolean floe_machine_adopt (FloeMachine *machine, GError **error) FLOE_WARN_UNUSED;
 /* Lets go of a running machine without ending it. */
 void floe_machine_abandon (FloeMachine *machine);

@@ -10,7 +10,7 @@
 
 #define SOCKET_NAME "socket"
 /* The plugin keeps at most 1 GiB of decompressed chunks, in a file without a name that ends with it. */
-#define CACHE_FILE_MAX ((rlim_t) 1 << 30)
+#define CACHE_FILE_MAX ((rlim_t)1 << 30)
 /* A second death right after the first is likely to be followed by a third: the waits double up to the longest. */
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_LONGEST_MS 5000
@@ -50,13 +50,13 @@ make_jail (FloeNbd *nbd, GError **error)
   g_autofree char *chunks = g_build_filename (config->state, "chunks", NULL);
   g_autofree char *agent = g_build_filename (config->run, "agent", NULL);
 
-  if (!floe_jail_bind_program (jail, config->nbdkit, error) ||
-      !floe_jail_bind (jail, FLOE_JAIL_PROGRAM, config->plugin, "/plugin.so", error) ||
-      !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, floe_library_image_index (nbd->options.image), "/image/index", error) ||
-      !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, floe_library_image_table (nbd->options.image), "/image/table", error) ||
-      !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, chunks, "/chunks", error) ||
-      !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, agent, "/agent", error) ||
-      !floe_jail_bind (jail, FLOE_JAIL_WRITABLE, nbd->cache, "/cache", error))
+  if (!floe_jail_bind_program (jail, config->nbdkit, error)
+      || !floe_jail_bind (jail, FLOE_JAIL_PROGRAM, config->plugin, "/plugin.so", error)
+      || !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, floe_library_image_index (nbd->options.image), "/image/index", error)
+      || !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, floe_library_image_table (nbd->options.image), "/image/table", error)
+      || !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, chunks, "/chunks", error)
+      || !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, agent, "/agent", error)
+      || !floe_jail_bind (jail, FLOE_JAIL_WRITABLE, nbd->cache, "/cache", error))
     return NULL;
   floe_jail_pass (jail, nbd->listener, 3);
   floe_jail_set_environment (jail, environment);

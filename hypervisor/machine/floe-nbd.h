@@ -5,11 +5,12 @@
 #include "hypervisor/machine/floe-image-library.h"
 #include "hypervisor/machine/floe-process.h"
 
-/* A machine's image as an NBD unix socket: nbdkit with the floe plugin, jailed, started again whenever it dies. Main thread only.
+/* A machine's image as an NBD unix socket: nbdkit with the floe plugin, jailed, started again whenever it dies. Main thread
+ * only.
  *
- * The socket is bound here and handed to nbdkit as systemd hands a unit its sockets (sd_listen_fds(3)). Kept open, it queues
- * QEMU's next connection while there is no nbdkit; after a restart of ours it is lost, and a new one is bound and renamed over the
- * old one's path, where QEMU finds it when it dials again. */
+ * The socket is bound here and handed to nbdkit as systemd hands a unit its sockets (sd_listen_fds(3)). Kept open, it
+ * queues QEMU's next connection while there is no nbdkit; after a restart of ours it is lost, and a new one is bound and
+ * renamed over the old one's path, where QEMU finds it when it dials again. */
 typedef struct _FloeNbd FloeNbd;
 
 /* Called whenever nbdkit has ended; LAST_WORDS may be NULL. It is started again without being asked to. */

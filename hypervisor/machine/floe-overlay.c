@@ -10,15 +10,15 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* Clusters of an empty overlay: header, refcount table, the one refcount block (it reaches 2 GiB, QEMU adds others), first-level
- * table. */
+/* Clusters of an empty overlay: header, refcount table, the one refcount block (it reaches 2 GiB, QEMU adds others),
+ * first-level table. */
 enum { HEADER, REFCOUNT_TABLE, REFCOUNT_BLOCK, LEVEL_1, CLUSTERS };
 
 #define HEADER_LENGTH 104
 #define CLUSTER_BITS 16
 #define REFCOUNT_ORDER 4 /* 16-bit refcounts */
 /* What one entry of the first-level table reaches: a cluster of 8-byte entries, each a cluster. */
-#define LEVEL_1_REACH ((uint64_t) FLOE_OVERLAY_CLUSTER / 8 * FLOE_OVERLAY_CLUSTER)
+#define LEVEL_1_REACH ((uint64_t)FLOE_OVERLAY_CLUSTER / 8 * FLOE_OVERLAY_CLUSTER)
 
 static void
 put_u32 (uint8_t *at, uint32_t value)
@@ -40,8 +40,10 @@ floe_overlay_build (uint64_t size, GError **error)
   uint8_t *bytes;
 
   if (size == 0 || size % 512 != 0 || size > FLOE_OVERLAY_SIZE_MAX) {
-    floe_error_set (error, FLOE_ERROR_LIMIT, "overlay for an image of %" G_GUINT64_FORMAT " bytes: a multiple of 512 up to 4 TiB "
-                    "wanted", size);
+    floe_error_set (error, FLOE_ERROR_LIMIT,
+                    "overlay for an image of %" G_GUINT64_FORMAT " bytes: a multiple of 512 up to 4 TiB "
+                    "wanted",
+                    size);
     return NULL;
   }
   bytes = g_malloc0 (CLUSTERS * FLOE_OVERLAY_CLUSTER);
@@ -49,7 +51,7 @@ floe_overlay_build (uint64_t size, GError **error)
   put_u32 (bytes + 4, 3);
   put_u32 (bytes + 20, CLUSTER_BITS);
   put_u64 (bytes + 24, size);
-  put_u32 (bytes + 36, (uint32_t) ((size + LEVEL_1_REACH - 1) / LEVEL_1_REACH));
+  put_u32 (bytes + 36, (uint32_t)((size + LEVEL_1_REACH - 1) / LEVEL_1_REACH));
   put_u64 (bytes + 40, LEVEL_1 * FLOE_OVERLAY_CLUSTER);
   put_u64 (bytes + 48, REFCOUNT_TABLE * FLOE_OVERLAY_CLUSTER);
   put_u32 (bytes + 56, 1);
@@ -107,9 +109,11 @@ floe_overlay_check_room (int dir, uint64_t needed, GError **error)
 
   if (fstatvfs (dir, &fs) < 0)
     return floe_error_set_errno (error, errno, "free space of the state directory");
-  room = (uint64_t) fs.f_bavail * fs.f_frsize;
+  room = (uint64_t)fs.f_bavail * fs.f_frsize;
   if (room < needed)
-    return floe_error_set (error, FLOE_ERROR_NO_SPACE, "disk full: %" G_GUINT64_FORMAT " MiB free below the state directory, %"
-                           G_GUINT64_FORMAT " MiB needed; free some space there", room >> 20, needed >> 20);
+    return floe_error_set (error, FLOE_ERROR_NO_SPACE,
+                           "disk full: %" G_GUINT64_FORMAT " MiB free below the state directory, %" G_GUINT64_FORMAT
+                           " MiB needed; free some space there",
+                           room >> 20, needed >> 20);
   return TRUE;
 }

@@ -40,7 +40,7 @@ read_start (pid_t pid)
   ssize_t got;
   char *at;
 
-  snprintf (path, sizeof path, "/proc/%d/stat", (int) pid);
+  snprintf (path, sizeof path, "/proc/%d/stat", (int)pid);
   fd = open (path, O_RDONLY | O_CLOEXEC);
   got = fd < 0 ? -1 : read (fd, text, sizeof text - 1);
   if (got <= 0)
@@ -88,12 +88,12 @@ floe_process_spawn (FloeJail *jail, char *const *argv, GError **error)
 FloeProcess *
 floe_process_adopt (pid_t pid, guint64 start, GError **error)
 {
-  floe_autofd pidfd = (int) syscall (SYS_pidfd_open, pid, 0);
-  g_autofree char *words = g_strdup_printf ("/proc/%d/fd/2", (int) pid);
+  floe_autofd pidfd = (int)syscall (SYS_pidfd_open, pid, 0);
+  g_autofree char *words = g_strdup_printf ("/proc/%d/fd/2", (int)pid);
 
   /* The pidfd first: once it is open, the process that it names cannot become another between the look and the use. */
   if (pidfd < 0 || read_start (pid) != start) {
-    floe_error_set (error, FLOE_ERROR_NOT_FOUND, "process %d is gone", (int) pid);
+    floe_error_set (error, FLOE_ERROR_NOT_FOUND, "process %d is gone", (int)pid);
     return NULL;
   }
   return process_new (pid, floe_fd_steal (&pidfd), start, open (words, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
@@ -125,7 +125,7 @@ reap (FloeProcess *process)
   siginfo_t info;
 
   /* ECHILD for an adopted process: its parent is another. */
-  (void) waitid (P_PIDFD, (id_t) process->pidfd, &info, WEXITED | WNOHANG);
+  (void)waitid (P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG);
 }
 
 static gboolean
@@ -178,8 +178,8 @@ floe_process_wait (FloeProcess *process, int timeout_ms)
 void
 floe_process_kill (FloeProcess *process)
 {
-  (void) syscall (SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
-  (void) floe_process_wait (process, KILL_TIMEOUT_MS);
+  (void)syscall (SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
+  (void)floe_process_wait (process, KILL_TIMEOUT_MS);
 }
 
 char *
@@ -214,10 +214,10 @@ floe_process_sweep (uid_t first, uid_t last, GHashTable *keep)
   guint killed = 0;
 
   while (proc != NULL && (entry = readdir (proc)) != NULL) {
-    pid_t pid = (pid_t) g_ascii_strtoull (entry->d_name, NULL, 10);
+    pid_t pid = (pid_t)g_ascii_strtoull (entry->d_name, NULL, 10);
 
-    if (pid <= 0 || g_hash_table_contains (keep, GINT_TO_POINTER (pid)) ||
-        fstatat (dirfd (proc), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid < first || st.st_uid > last)
+    if (pid <= 0 || g_hash_table_contains (keep, GINT_TO_POINTER (pid))
+        || fstatat (dirfd (proc), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid < first || st.st_uid > last)
       continue;
     if (kill (pid, SIGKILL) == 0)
       killed++;

@@ -3,8 +3,8 @@
 
 #include "hypervisor/jail/floe-jail.h"
 
-/* One process that we started, in this life or an earlier one, held by pidfd. A pid alone is nobody: it is written down together with
- * the time its process started (field 22 of proc_pid_stat(5)). */
+/* One process that we started, in this life or an earlier one, held by pidfd. A pid alone is nobody: it is written down
+ * together with the time its process started (field 22 of proc_pid_stat(5)). */
 typedef struct _FloeProcess FloeProcess;
 
 /* Called on the main thread, once, after the process has ended (and was reaped if it was our child). */
@@ -30,6 +30,7 @@ void floe_process_kill (FloeProcess *process);
 /* The last line that it wrote to standard error, valid UTF-8 without control characters, or NULL. Once. */
 char *floe_process_last_words (FloeProcess *process);
 
-/* Kills every process whose user id is in [FIRST, LAST] except those whose pid is in KEEP (of GINT_TO_POINTER): ids of machines are
- * ours alone, so whoever has one and is in no record was started by a life of ours that was killed before it wrote it down. */
+/* Kills every process whose user id is in [FIRST, LAST] except those whose pid is in KEEP (of GINT_TO_POINTER): ids of
+ * machines are ours alone, so whoever has one and is in no record was started by a life of ours that was killed before it
+ * wrote it down. */
 guint floe_process_sweep (uid_t first, uid_t last, GHashTable *keep);

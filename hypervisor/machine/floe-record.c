@@ -64,14 +64,14 @@ read_fingerprint (FloeJson *value, gboolean may_be_empty)
 static unsigned
 read_slot (FloeJson *root)
 {
-  return (unsigned) floe_json_int (floe_json_member (root, "slot"), 0, FLOE_NET_SLOTS - 1);
+  return (unsigned)floe_json_int (floe_json_member (root, "slot"), 0, FLOE_NET_SLOTS - 1);
 }
 
 static void
 read_process (FloeJson *process, gint64 *pid, guint64 *start)
 {
   *pid = floe_json_int (floe_json_member (process, "pid"), 2, PID_LIMIT);
-  *start = (guint64) floe_json_int (floe_json_member (process, "start"), 1, G_MAXINT64);
+  *start = (guint64)floe_json_int (floe_json_member (process, "start"), 1, G_MAXINT64);
 }
 
 static FloeJson *
@@ -79,7 +79,7 @@ open_record (FloeJsonDocument *document)
 {
   FloeJson *root = floe_json_root (document);
 
-  (void) floe_json_int (floe_json_member (root, "floe"), FORM, FORM);
+  (void)floe_json_int (floe_json_member (root, "floe"), FORM, FORM);
   return root;
 }
 
@@ -112,11 +112,12 @@ floe_run_record_parse (GBytes *bytes, const char *source, GError **error)
   nbdkit = floe_json_optional (root, "nbdkit");
   if (nbdkit != NULL)
     read_process (nbdkit, &record->nbdkit_pid, &record->nbdkit_start);
-  record->accelerator =
-    floe_json_enum (floe_json_member (root, "accelerator"), accelerator_names) == 1 ? FLOE_ACCELERATOR_KVM : FLOE_ACCELERATOR_TCG;
+  record->accelerator = floe_json_enum (floe_json_member (root, "accelerator"), accelerator_names) == 1
+                            ? FLOE_ACCELERATOR_KVM
+                            : FLOE_ACCELERATOR_TCG;
   record->has_card = floe_json_bool (floe_json_member (root, "card"));
   record->started_us = floe_json_int (floe_json_member (root, "started_us"), 0, G_MAXINT64);
-  record->desktop_s = (double) floe_json_int (floe_json_member (root, "desktop_ms"), 0, DESKTOP_MAX_MS) / 1000.0;
+  record->desktop_s = (double)floe_json_int (floe_json_member (root, "desktop_ms"), 0, DESKTOP_MAX_MS) / 1000.0;
   record->image = read_label (floe_json_member (root, "image"), FALSE);
   record->fingerprint = read_fingerprint (floe_json_member (root, "fingerprint"), FALSE);
   if (!floe_json_finish (document, error))
@@ -127,15 +128,16 @@ floe_run_record_parse (GBytes *bytes, const char *source, GError **error)
 GBytes *
 floe_run_record_build (const FloeRunRecord *record)
 {
-  json_t *root = json_pack ("{s:i,s:i,s:{s:I,s:I},s:s,s:b,s:I,s:I,s:s,s:s}", "floe", FORM, "slot", (int) record->slot, "qemu",
-                            "pid", (json_int_t) record->qemu_pid, "start", (json_int_t) record->qemu_start, "accelerator",
-                            floe_accelerator_name (record->accelerator), "card", record->has_card, "started_us",
-                            (json_int_t) record->started_us, "desktop_ms", (json_int_t) (record->desktop_s * 1000), "image",
-                            record->image, "fingerprint", record->fingerprint);
+  json_t *root = json_pack (
+      "{s:i,s:i,s:{s:I,s:I},s:s,s:b,s:I,s:I,s:s,s:s}", "floe", FORM, "slot", (int)record->slot, "qemu", "pid",
+      (json_int_t)record->qemu_pid, "start", (json_int_t)record->qemu_start, "accelerator",
+      floe_accelerator_name (record->accelerator), "card", record->has_card, "started_us", (json_int_t)record->started_us,
+      "desktop_ms", (json_int_t)(record->desktop_s * 1000), "image", record->image, "fingerprint", record->fingerprint);
 
   if (record->nbdkit_pid != 0)
-    json_object_set_new (root, "nbdkit", json_pack ("{s:I,s:I}", "pid", (json_int_t) record->nbdkit_pid, "start",
-                                                    (json_int_t) record->nbdkit_start));
+    json_object_set_new (
+        root, "nbdkit",
+        json_pack ("{s:I,s:I}", "pid", (json_int_t)record->nbdkit_pid, "start", (json_int_t)record->nbdkit_start));
   return dump (root);
 }
 
@@ -163,6 +165,6 @@ floe_disk_record_parse (GBytes *bytes, const char *source, GError **error)
 GBytes *
 floe_disk_record_build (const FloeDiskRecord *record)
 {
-  return dump (json_pack ("{s:i,s:i,s:s,s:s}", "floe", FORM, "slot", (int) record->slot, "image", record->image, "suspended",
+  return dump (json_pack ("{s:i,s:i,s:s,s:s}", "floe", FORM, "slot", (int)record->slot, "image", record->image, "suspended",
                           record->suspended));
 }

@@ -29,9 +29,9 @@ floe_socket_listen_at (int dir, const char *name, uid_t uid, GError **error)
 
   set_address (&address, dir, name, ".new");
   unlinkat (dir, fresh, 0);
-  if (fd < 0 || bind (fd, (struct sockaddr *) &address, sizeof address) < 0 || listen (fd, BACKLOG) < 0 ||
-      fchmodat (dir, fresh, 0600, 0) < 0 || fchownat (dir, fresh, uid, (gid_t) -1, AT_SYMLINK_NOFOLLOW) < 0 ||
-      renameat (dir, fresh, dir, name) < 0) {
+  if (fd < 0 || bind (fd, (struct sockaddr *)&address, sizeof address) < 0 || listen (fd, BACKLOG) < 0
+      || fchmodat (dir, fresh, 0600, 0) < 0 || fchownat (dir, fresh, uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0
+      || renameat (dir, fresh, dir, name) < 0) {
     floe_error_set_errno (error, errno, "bind socket %s", name);
     return -1;
   }
@@ -45,7 +45,7 @@ floe_socket_connect_at (int dir, const char *name, GError **error)
   struct sockaddr_un address;
 
   set_address (&address, dir, name, "");
-  if (fd < 0 || connect (fd, (struct sockaddr *) &address, sizeof address) < 0) {
+  if (fd < 0 || connect (fd, (struct sockaddr *)&address, sizeof address) < 0) {
     floe_error_set_errno (error, errno, "connect to %s", name);
     return -1;
   }

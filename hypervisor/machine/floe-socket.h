@@ -5,8 +5,10 @@
 
 #include <sys/types.h>
 
-/* AF_UNIX stream sockets by name below a directory descriptor: sockaddr_un has room for 107 bytes of path only, and ours can be deep. */
+/* AF_UNIX stream sockets by name below a directory descriptor: sockaddr_un has room for 107 bytes of path only, and ours
+ * can be deep. */
 
-/* Binds a fresh listening socket and renames it to NAME, so that at NAME there is always one to dial. Only UID may connect. */
+/* Binds a fresh listening socket and renames it to NAME, so that at NAME there is always one to dial. Only UID may connect.
+ */
 int floe_socket_listen_at (int dir, const char *name, uid_t uid, GError **error) FLOE_WARN_UNUSED;
 int floe_socket_connect_at (int dir, const char *name, GError **error) FLOE_WARN_UNUSED;

@@ -53,9 +53,11 @@ add_machine (Argv *argv, const FloeVmDescription *vm)
   if (vm->accelerator == FLOE_ACCELERATOR_KVM) {
     add (argv, "-accel", "kvm", "-cpu", NULL);
     /* Windows measures time by the TSC and stalls in spinlocks under load without these (Hyper-V's specification). */
-    add (argv, is_windows (vm) ? "host,hv-relaxed=on,hv-vapic=on,hv-spinlocks=0x1fff,hv-time=on,hv-vpindex=on,hv-synic=on,"
-                                 "hv-stimer=on"
-                               : "host", NULL);
+    add (argv,
+         is_windows (vm) ? "host,hv-relaxed=on,hv-vapic=on,hv-spinlocks=0x1fff,hv-time=on,hv-vpindex=on,hv-synic=on,"
+                           "hv-stimer=on"
+                         : "host",
+         NULL);
   } else {
     add (argv, "-accel", "tcg,thread=multi", "-cpu", "max", NULL);
   }
@@ -76,8 +78,10 @@ static void
 add_firmware (Argv *argv)
 {
   add_fdset (argv, FLOE_VM_FD_FIRMWARE);
-  add_format (argv, "-blockdev", "{\"driver\":\"file\",\"node-name\":\"firmware\",\"filename\":\"/dev/fdset/%d\","
-              "\"read-only\":true}", FLOE_VM_FD_FIRMWARE);
+  add_format (argv, "-blockdev",
+              "{\"driver\":\"file\",\"node-name\":\"firmware\",\"filename\":\"/dev/fdset/%d\","
+              "\"read-only\":true}",
+              FLOE_VM_FD_FIRMWARE);
   add_fdset (argv, FLOE_VM_FD_VARIABLES);
   add_format (argv, "-blockdev", "{\"driver\":\"file\",\"node-name\":\"variables\",\"filename\":\"/dev/fdset/%d\"}",
               FLOE_VM_FD_VARIABLES);
@@ -86,16 +90,21 @@ add_firmware (Argv *argv)
 static void
 add_disk (Argv *argv, const FloeVmDescription *vm)
 {
-  add_format (argv, "-blockdev", "{\"driver\":\"nbd\",\"node-name\":\"image\",\"read-only\":true,"
+  add_format (argv, "-blockdev",
+              "{\"driver\":\"nbd\",\"node-name\":\"image\",\"read-only\":true,"
               "\"server\":{\"type\":\"unix\",\"path\":\"" FLOE_VM_NBD_SOCKET "\"},\"export\":\"\",\"reconnect-delay\":%d}",
               NBD_RECONNECT_SECONDS);
   add_fdset (argv, FLOE_VM_FD_OVERLAY);
-  /* What is thrown away at the next start need not survive a power cut: its flushes cost the host's disk and win nothing. */
-  add_format (argv, "-blockdev", "{\"driver\":\"file\",\"node-name\":\"overlay\",\"filename\":\"/dev/fdset/%d\","
-              "\"discard\":\"unmap\"%s}", FLOE_VM_FD_OVERLAY,
-              vm->disk == FLOE_POLICY_DISK_RESET ? ",\"cache\":{\"no-flush\":true}" : "");
-  add (argv, "-blockdev", "{\"driver\":\"qcow2\",\"node-name\":\"disk\",\"file\":\"overlay\",\"backing\":\"image\","
-       "\"discard\":\"unmap\"}", NULL);
+  /* What is thrown away at the next start need not survive a power cut: its flushes cost the host's disk and win nothing.
+   */
+  add_format (argv, "-blockdev",
+              "{\"driver\":\"file\",\"node-name\":\"overlay\",\"filename\":\"/dev/fdset/%d\","
+              "\"discard\":\"unmap\"%s}",
+              FLOE_VM_FD_OVERLAY, vm->disk == FLOE_POLICY_DISK_RESET ? ",\"cache\":{\"no-flush\":true}" : "");
+  add (argv, "-blockdev",
+       "{\"driver\":\"qcow2\",\"node-name\":\"disk\",\"file\":\"overlay\",\"backing\":\"image\","
+       "\"discard\":\"unmap\"}",
+       NULL);
   add (argv, "-device", "virtio-blk-pci-non-transitional,id=disk,drive=disk,bootindex=1,werror=stop,rerror=stop", NULL);
 }
 
@@ -112,14 +121,16 @@ static void
 add_display (Argv *argv, const FloeVmDescription *vm)
 {
   /* No listener: channels are handed over one by one (add_client). They never leave the host, so nothing is compressed. */
-  add_format (argv, "-spice", "port=0,disable-ticketing=on,image-compression=off,jpeg-wan-compression=never,"
+  add_format (argv, "-spice",
+              "port=0,disable-ticketing=on,image-compression=off,jpeg-wan-compression=never,"
               "zlib-glz-wan-compression=never,streaming-video=off,playback-compression=off%s%s",
               vm->clipboard ? "" : ",disable-copy-paste=on", vm->file_transfer ? "" : ",disable-agent-file-xfer=on");
   add_format (argv, "-device", "qxl-vga,id=video,max_outputs=%u,vgamem_mb=%u,ram_size_mb=%u,vram_size_mb=%u", vm->screens,
               vm->screens > 1 ? 64u : 32u, vm->screens > 1 ? 128u : 64u, vm->screens > 1 ? 128u : 64u);
   add (argv, "-device", "virtio-keyboard-pci,id=keyboard", "-device", "virtio-tablet-pci,id=tablet", NULL);
   if (vm->audio)
-    add (argv, "-audiodev", "spice,id=sound", "-device", "ich9-intel-hda,id=hda", "-device", "hda-duplex,audiodev=sound", NULL);
+    add (argv, "-audiodev", "spice,id=sound", "-device", "ich9-intel-hda,id=hda", "-device", "hda-duplex,audiodev=sound",
+         NULL);
 }
 
 static void
@@ -127,12 +138,15 @@ add_agents (Argv *argv)
 {
   add (argv, "-device", "virtio-serial-pci-non-transitional,id=serial", NULL);
   add (argv, "-chardev", "spicevmc,id=" FLOE_VM_VDAGENT ",name=vdagent", NULL);
-  add (argv, "-device", "virtserialport,bus=serial.0,nr=1,chardev=" FLOE_VM_VDAGENT ",id=" FLOE_VM_VDAGENT
-       ",name=com.redhat.spice.0", NULL);
-  /* Nobody speaks to the guest agent: that it opens its port is all there is to know, and nothing that it says is parsed. */
+  add (argv, "-device",
+       "virtserialport,bus=serial.0,nr=1,chardev=" FLOE_VM_VDAGENT ",id=" FLOE_VM_VDAGENT ",name=com.redhat.spice.0", NULL);
+  /* Nobody speaks to the guest agent: that it opens its port is all there is to know, and nothing that it says is parsed.
+   */
   add (argv, "-chardev", "null,id=" FLOE_VM_GUEST_AGENT, NULL);
-  add (argv, "-device", "virtserialport,bus=serial.0,nr=2,chardev=" FLOE_VM_GUEST_AGENT ",id=" FLOE_VM_GUEST_AGENT
-       ",name=org.qemu.guest_agent.0", NULL);
+  add (argv, "-device",
+       "virtserialport,bus=serial.0,nr=2,chardev=" FLOE_VM_GUEST_AGENT ",id=" FLOE_VM_GUEST_AGENT
+       ",name=org.qemu.guest_agent.0",
+       NULL);
 }
 
 static Argv *
@@ -166,7 +180,7 @@ floe_vm_argv (const FloeVmDescription *description, const char *program)
   if (description->incoming)
     add (argv, "-incoming", "defer", NULL);
   g_ptr_array_add (argv, NULL);
-  return (char **) g_ptr_array_free (argv, FALSE);
+  return (char **)g_ptr_array_free (argv, FALSE);
 }
 
 char *

@@ -5,8 +5,8 @@
 #include "policy/document/floe-policy.h"
 #include "server-sync/image/floe-image-info.h"
 
-/* All that makes one QEMU differ from another. QEMU opens nothing by name but its own program files and the NBD socket: the rest are
- * descriptors, whose numbers in QEMU are fixed. */
+/* All that makes one QEMU differ from another. QEMU opens nothing by name but its own program files and the NBD socket: the
+ * rest are descriptors, whose numbers in QEMU are fixed. */
 enum {
   FLOE_VM_FD_QMP = 3,   /* listening AF_UNIX socket */
   FLOE_VM_FD_OVERLAY,   /* the qcow2 overlay, read and write */
@@ -35,8 +35,10 @@ typedef struct {
   gboolean incoming; /* waits for a saved machine instead of starting one */
 } FloeVmDescription;
 
-/* QEMU's arguments, argv[0] being PROGRAM. A pure function: the same description always gives the same arguments. Needs QEMU 7.2. */
+/* QEMU's arguments, argv[0] being PROGRAM. A pure function: the same description always gives the same arguments. Needs
+ * QEMU 7.2. */
 char **floe_vm_argv (const FloeVmDescription *description, const char *program);
 
-/* SHA-256 in hexadecimal over all that a saved machine must find again when it is loaded: the arguments without incoming. */
+/* SHA-256 in hexadecimal over all that a saved machine must find again when it is loaded: the arguments without incoming.
+ */
 char *floe_vm_fingerprint (const FloeVmDescription *description);

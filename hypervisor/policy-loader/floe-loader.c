@@ -143,7 +143,8 @@ take_image (FloeLoader *loader, FloeTrust *trust, const FloePolicyImage *wanted,
   if (image != NULL)
     g_hash_table_insert (in_force->images, g_steal_pointer (&key), image);
   else
-    g_hash_table_insert (in_force->problems, g_steal_pointer (&key), g_strdup_printf ("image %s: %s", target, error->message));
+    g_hash_table_insert (in_force->problems, g_steal_pointer (&key),
+                         g_strdup_printf ("image %s: %s", target, error->message));
 }
 
 /* The policy from the spool, or the copy of it that was kept when it came into force: judged by the same metadata. */
@@ -182,7 +183,7 @@ load (FloeLoader *loader, FloeTrust *trust, GError **error)
   in_force = g_new0 (FloeInForce, 1);
   g_atomic_ref_count_init (&in_force->references);
   in_force->policy = g_steal_pointer (&policy);
-  in_force->images = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) floe_library_image_unref);
+  in_force->images = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)floe_library_image_unref);
   in_force->problems = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   in_force->refreshed = loader->refreshed;
   images = floe_policy_images (floe_policy_content (in_force->policy), &n_images);

@@ -4,8 +4,8 @@
 #include "hypervisor/machine/floe-image-library.h"
 #include "policy/document/floe-policy.h"
 
-/* From the agent's spool, which anything may be in, to a policy that may be enforced. Nothing is taken that the trust client did not verify
- * against this process's own state, at a time that never goes back. Any one thread at a time. */
+/* From the agent's spool, which anything may be in, to a policy that may be enforced. Nothing is taken that the trust
+ * client did not verify against this process's own state, at a time that never goes back. Any one thread at a time. */
 typedef struct _FloeLoader FloeLoader;
 
 typedef struct {

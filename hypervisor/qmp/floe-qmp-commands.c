@@ -73,8 +73,8 @@ floe_qmp_closefd (FloeQmp *qmp, const char *name, GError **error)
 gboolean
 floe_qmp_add_spice_client (FloeQmp *qmp, const char *name, GError **error)
 {
-  return simple (qmp, "add_client",
-                 json_pack ("{s:s,s:s,s:b}", "protocol", "spice", "fdname", name, "skipauth", TRUE), -1, error);
+  return simple (qmp, "add_client", json_pack ("{s:s,s:s,s:b}", "protocol", "spice", "fdname", name, "skipauth", TRUE), -1,
+                 error);
 }
 
 gboolean
@@ -126,7 +126,7 @@ floe_qmp_migrate_incoming_fd (FloeQmp *qmp, const char *name, GError **error)
 gboolean
 floe_qmp_migrate_unlimited (FloeQmp *qmp, GError **error)
 {
-  return simple (qmp, "migrate-set-parameters", json_pack ("{s:I}", "max-bandwidth", (json_int_t) 0x7fffffffff), -1, error);
+  return simple (qmp, "migrate-set-parameters", json_pack ("{s:I}", "max-bandwidth", (json_int_t)0x7fffffffff), -1, error);
 }
 
 gboolean

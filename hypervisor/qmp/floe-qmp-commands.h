@@ -3,8 +3,8 @@
 
 #include "hypervisor/qmp/floe-qmp.h"
 
-/* One typed function a QMP command that we use (QEMU's qapi/ directory describes them). All wait, so none is called on the reading
- * context; all have a deadline of their own and fail as floe_qmp_execute() does. */
+/* One typed function a QMP command that we use (QEMU's qapi/ directory describes them). All wait, so none is called on the
+ * reading context; all have a deadline of their own and fail as floe_qmp_execute() does. */
 
 /* Lets the vCPUs run; stops them. */
 gboolean floe_qmp_cont (FloeQmp *qmp, GError **error) FLOE_WARN_UNUSED;

@@ -24,7 +24,7 @@ floe_qmp_lines_free (FloeQmpLines *lines)
   if (lines == NULL)
     return;
   g_byte_array_unref (lines->partial);
-  g_queue_clear_full (&lines->whole, (GDestroyNotify) g_bytes_unref);
+  g_queue_clear_full (&lines->whole, (GDestroyNotify)g_bytes_unref);
   g_free (lines);
 }
 
@@ -47,11 +47,11 @@ floe_qmp_lines_push (FloeQmpLines *lines, const void *data, size_t size, GError 
 
   while (size > 0) {
     const char *end = memchr (at, '\n', size);
-    size_t part = end == NULL ? size : (size_t) (end - at);
+    size_t part = end == NULL ? size : (size_t)(end - at);
 
     if (part > FLOE_QMP_LINE_MAX - lines->partial->len)
       return floe_error_set (error, FLOE_ERROR_LIMIT, "QMP line over %d bytes", FLOE_QMP_LINE_MAX);
-    g_byte_array_append (lines->partial, (const guint8 *) at, (guint) part);
+    g_byte_array_append (lines->partial, (const guint8 *)at, (guint)part);
     if (end == NULL)
       return TRUE;
     end_line (lines);

@@ -30,7 +30,7 @@ read_id (FloeJson *root)
 {
   FloeJson *value = floe_json_optional (root, "id");
 
-  return value == NULL ? 0 : (guint64) floe_json_int (value, 1, G_MAXINT64);
+  return value == NULL ? 0 : (guint64)floe_json_int (value, 1, G_MAXINT64);
 }
 
 static void

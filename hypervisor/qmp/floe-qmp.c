@@ -11,9 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Theory of operation: every command has a number; the waiting thread keeps a Waiter under that number and sleeps on the one
- * condition. The reader completes waiters by number and wakes all. A reply that nobody waits for is dropped when its waiter
- * gave up, and ends the connection when no such command was ever sent: the peer does not speak QMP any more.
+/* Theory of operation: every command has a number; the waiting thread keeps a Waiter under that number and sleeps on the
+ * one condition. The reader completes waiters by number and wakes all. A reply that nobody waits for is dropped when its
+ * waiter gave up, and ends the connection when no such command was ever sent: the peer does not speak QMP any more.
  *
  * Locks: `lock` guards everything below it and is never held while the socket is waited for; `writing` keeps messages whole
  * and is taken before `lock`. */
@@ -62,8 +62,9 @@ floe_qmp_unref (FloeQmp *qmp)
   g_free (qmp);
 }
 
-/* Ends the connection for everyone, for the reason ERROR (taken), unless it had ended already: then FALSE. The descriptor stays
- * open until the last reference goes, so that its number cannot become something else under a thread that still polls it. */
+/* Ends the connection for everyone, for the reason ERROR (taken), unless it had ended already: then FALSE. The descriptor
+ * stays open until the last reference goes, so that its number cannot become something else under a thread that still polls
+ * it. */
 static gboolean
 end (FloeQmp *qmp, GError *error)
 {
@@ -146,7 +147,7 @@ read_some (FloeQmp *qmp, GError **error)
     return floe_error_set_errno (error, errno, "QMP");
   if (got == 0)
     return floe_error_set (error, FLOE_ERROR_PEER, "QMP: QEMU closed the connection");
-  if (!floe_qmp_lines_push (qmp->lines, block, (size_t) got, error))
+  if (!floe_qmp_lines_push (qmp->lines, block, (size_t)got, error))
     return FALSE;
   for (;;) {
     g_autoptr (GBytes) line = floe_qmp_lines_next (qmp->lines);
@@ -181,8 +182,7 @@ drop_source (gpointer data)
 }
 
 FloeQmp *
-floe_qmp_new (int socket_fd, GMainContext *reader, FloeQmpEventFunc on_event, gpointer context,
-              GDestroyNotify release)
+floe_qmp_new (int socket_fd, GMainContext *reader, FloeQmpEventFunc on_event, gpointer context, GDestroyNotify release)
 {
   FloeQmp *qmp = g_new0 (FloeQmp, 1);
   GSource *source = g_unix_fd_source_new (socket_fd, G_IO_IN | G_IO_HUP | G_IO_ERR);
@@ -212,7 +212,7 @@ wait_writable (int fd, gint64 deadline, GError **error)
   struct pollfd wanted = { .fd = fd, .events = POLLOUT };
   gint64 left = (deadline - g_get_monotonic_time ()) / 1000;
 
-  if (left <= 0 || (poll (&wanted, 1, (int) MIN (left, G_MAXINT)) == 0))
+  if (left <= 0 || (poll (&wanted, 1, (int)MIN (left, G_MAXINT)) == 0))
     return floe_error_set (error, FLOE_ERROR_CANCELLED, "QMP: QEMU does not read its commands");
   return TRUE;
 }
@@ -220,7 +220,7 @@ wait_writable (int fd, gint64 deadline, GError **error)
 static ssize_t
 send_part (int fd, const char *data, size_t size, int passed)
 {
-  struct iovec part = { .iov_base = (void *) data, .iov_len = size };
+  struct iovec part = { .iov_base = (void *)data, .iov_len = size };
   struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
   union {
     struct cmsghdr header;
@@ -258,7 +258,7 @@ send_text (FloeQmp *qmp, const char *text, int passed, gint64 deadline, GError *
       return floe_error_set_errno (error, errno, "QMP");
     passed = -1;
     text += put;
-    size -= (size_t) put;
+    size -= (size_t)put;
   }
   return TRUE;
 }
@@ -266,7 +266,7 @@ send_text (FloeQmp *qmp, const char *text, int passed, gint64 deadline, GError *
 static char *
 command_text (const char *command, json_t *arguments, guint64 id)
 {
-  json_t *message = json_pack ("{s:s,s:I}", "execute", command, "id", (json_int_t) id);
+  json_t *message = json_pack ("{s:s,s:I}", "execute", command, "id", (json_int_t)id);
   char *encoded, *text;
 
   if (arguments != NULL)
@@ -305,7 +305,7 @@ add_waiter (FloeQmp *qmp, Waiter *waiter)
 FloeQmpMessage *
 floe_qmp_execute (FloeQmp *qmp, const char *command, json_t *arguments, int fd, guint timeout_ms, GError **error)
 {
-  gint64 deadline = g_get_monotonic_time () + (gint64) timeout_ms * 1000;
+  gint64 deadline = g_get_monotonic_time () + (gint64)timeout_ms * 1000;
   Waiter waiter = { 0 };
   g_autofree char *text = command_text (command, arguments, add_waiter (qmp, &waiter));
   g_autoptr (FloeQmpMessage) reply = NULL;
@@ -332,7 +332,7 @@ floe_qmp_execute (FloeQmp *qmp, const char *command, json_t *arguments, int fd, 
 gboolean
 floe_qmp_handshake (FloeQmp *qmp, guint timeout_ms, GError **error)
 {
-  gint64 deadline = g_get_monotonic_time () + (gint64) timeout_ms * 1000;
+  gint64 deadline = g_get_monotonic_time () + (gint64)timeout_ms * 1000;
   g_autoptr (FloeQmpMessage) reply = NULL;
   gboolean greeted;
 
@@ -359,7 +359,7 @@ floe_qmp_close (FloeQmp *qmp)
   GError *reason = NULL;
 
   floe_error_set (&reason, FLOE_ERROR_PEER, "QMP: closed");
-  (void) end (qmp, reason);
+  (void)end (qmp, reason);
 }
 
 gboolean

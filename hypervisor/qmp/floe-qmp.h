@@ -10,8 +10,8 @@
  * wait nor execute a command. */
 typedef struct _FloeQmp FloeQmp;
 
-/* NAME is the event's, DATA its data or NULL. Called a last time with NAME NULL when the peer has ended the connection or broken
- * the protocol; not when floe_qmp_close() ended it. */
+/* NAME is the event's, DATA its data or NULL. Called a last time with NAME NULL when the peer has ended the connection or
+ * broken the protocol; not when floe_qmp_close() ended it. */
 typedef void (*FloeQmpEventFunc) (const char *name, FloeJson *data, gpointer context);
 
 /* Takes the socket SOCKET_FD. RELEASE is called with CONTEXT once no event can come any more. */
@@ -25,9 +25,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeQmp, floe_qmp_unref)
  * TIMEOUT_MS. */
 gboolean floe_qmp_handshake (FloeQmp *qmp, guint timeout_ms, GError **error) FLOE_WARN_UNUSED;
 
-/* Executes COMMAND with ARGUMENTS (an object, taken; NULL for none), with the descriptor FD (or -1) in the same message. PEER
- * with QEMU's own words when it refuses or is gone, CANCELLED when no reply came within TIMEOUT_MS. The reply is of kind
- * FLOE_QMP_REPLY. */
+/* Executes COMMAND with ARGUMENTS (an object, taken; NULL for none), with the descriptor FD (or -1) in the same message.
+ * PEER with QEMU's own words when it refuses or is gone, CANCELLED when no reply came within TIMEOUT_MS. The reply is of
+ * kind FLOE_QMP_REPLY. */
 FloeQmpMessage *floe_qmp_execute (FloeQmp *qmp, const char *command, json_t *arguments, int fd, guint timeout_ms,
                                   GError **error) FLOE_WARN_UNUSED;
 

@@ -13,7 +13,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   g_autoptr (FloeQmpLines) lines = floe_qmp_lines_new ();
   GBytes *line;
 
-  if (!floe_qmp_lines_push (lines, data, size / 2, NULL) || !floe_qmp_lines_push (lines, data + size / 2, size - size / 2, NULL))
+  if (!floe_qmp_lines_push (lines, data, size / 2, NULL)
+      || !floe_qmp_lines_push (lines, data + size / 2, size - size / 2, NULL))
     return 0;
   while ((line = floe_qmp_lines_next (lines)) != NULL) {
     g_autoptr (FloeQmpMessage) message = floe_qmp_message_parse (line, NULL);
@@ -21,8 +22,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     g_bytes_unref (line);
     if (message == NULL)
       continue;
-    (void) floe_json_string (floe_json_optional (floe_qmp_message_payload (message), "status"), 64);
-    (void) !floe_qmp_message_finish (message, NULL);
+    (void)floe_json_string (floe_json_optional (floe_qmp_message_payload (message), "status"), 64);
+    (void)!floe_qmp_message_finish (message, NULL);
   }
   return 0;
 }

@@ -9,7 +9,7 @@
 struct _FakeQmp {
   const char *const *script;
   int fd;
-  long id; /* of the last command */
+  long id;      /* of the last command */
   int received; /* descriptor that came beside it, or -1 */
   gboolean played;
   GThread *thread;
@@ -45,7 +45,7 @@ say (FakeQmp *fake, const char *text)
 {
   g_autofree char *line = g_strconcat (text, "\r\n", NULL);
 
-  g_assert_cmpint (send (fake->fd, line, strlen (line), MSG_NOSIGNAL), ==, (ssize_t) strlen (line));
+  g_assert_cmpint (send (fake->fd, line, strlen (line), MSG_NOSIGNAL), ==, (ssize_t)strlen (line));
 }
 
 static void

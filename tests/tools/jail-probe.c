@@ -20,8 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* `jail-probe run STAGING UID` puts this same program into a jail, where `jail-probe attack` tries what a QEMU that was taken over would try.
- * Each attempt is a line, `held NAME` or `BROKEN NAME`; the exit status is 0 when all held. */
+/* `jail-probe run STAGING UID` puts this same program into a jail, where `jail-probe attack` tries what a QEMU that was
+ * taken over would try. Each attempt is a line, `held NAME` or `BROKEN NAME`; the exit status is 0 when all held. */
 
 static unsigned tried, broken;
 
@@ -48,9 +48,11 @@ try_open (const char *path, int flags)
 static void
 attack_files (void)
 {
-  static const char *const paths[] = { "/etc/passwd", "/etc/shadow", "/home", "/root", "/proc/1/environ", "/proc/self/exe", "/sys/kernel",
-                                       "/run", "/var", "/tmp", "/dev/kmsg", "/dev/mem", "/dev/sda", "/dev/vda", "/dev/tty", "/dev/kvm",
-                                       "/dev/net/tun", "/dev/bus/usb", "/dev/fuse", "/bin/sh", "/usr/bin/env", "..", "../../etc/passwd" };
+  static const char *const paths[]
+      = { "/etc/passwd", "/etc/shadow", "/home",        "/root",    "/proc/1/environ", "/proc/self/exe",
+          "/sys/kernel", "/run",        "/var",         "/tmp",     "/dev/kmsg",       "/dev/mem",
+          "/dev/sda",    "/dev/vda",    "/dev/tty",     "/dev/kvm", "/dev/net/tun",    "/dev/bus/usb",
+          "/dev/fuse",   "/bin/sh",     "/usr/bin/env", "..",       "../../etc/passwd" };
 
   for (size_t i = 0; i < G_N_ELEMENTS (paths); i++) {
     struct stat here, root;
@@ -110,9 +112,9 @@ attack_network (void)
   floe_autofd local = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
   expect ("raw socket", raw < 0);
-  expect ("connect to the host's loopback", tcp < 0 || connect (tcp, (struct sockaddr *) &host, sizeof host) < 0);
+  expect ("connect to the host's loopback", tcp < 0 || connect (tcp, (struct sockaddr *)&host, sizeof host) < 0);
   expect ("connect to the host's abstract socket",
-          local < 0 || connect (local, (struct sockaddr *) &bus, offsetof (struct sockaddr_un_like, path) + 20) < 0);
+          local < 0 || connect (local, (struct sockaddr *)&bus, offsetof (struct sockaddr_un_like, path) + 20) < 0);
 }
 
 /* Whatever is open beyond 0 to 2 was passed on purpose: nothing here. */
@@ -145,21 +147,22 @@ run_run (int argc, char **argv, GError **error)
 {
   g_autoptr (FloeJail) jail = NULL;
   g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL);
-  char *inside[] = { (char *) "/probe", (char *) "attack", NULL };
+  char *inside[] = { (char *)"/probe", (char *)"attack", NULL };
   FloeJailed jailed;
   siginfo_t info = { 0 };
   uid_t uid;
 
   if (argc != 3)
     return floe_error_set (error, FLOE_ERROR_INVALID, "run STAGING UID");
-  uid = (uid_t) strtoul (argv[2], NULL, 10);
+  uid = (uid_t)strtoul (argv[2], NULL, 10);
   jail = floe_jail_new (argv[1], uid, uid);
-  if (!floe_jail_bind_program (jail, "/bin/true", error) || !floe_jail_bind (jail, FLOE_JAIL_PROGRAM, self, "/probe", error))
+  if (!floe_jail_bind_program (jail, "/bin/true", error)
+      || !floe_jail_bind (jail, FLOE_JAIL_PROGRAM, self, "/probe", error))
     return FALSE;
   floe_jail_set_stderr (jail, STDOUT_FILENO);
   if (!floe_jail_spawn (jail, inside, &jailed, error))
     return FALSE;
-  if (waitid (P_PIDFD, (id_t) jailed.pidfd, &info, WEXITED) < 0)
+  if (waitid (P_PIDFD, (id_t)jailed.pidfd, &info, WEXITED) < 0)
     return floe_error_set_errno (error, errno, "wait");
   return info.si_status == 0 || floe_error_set (error, FLOE_ERROR_FAILED, "the probe ended with status %d", info.si_status);
 }

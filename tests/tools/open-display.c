@@ -11,16 +11,16 @@
 /* `open-display MACHINE`: opens two SPICE channels through OpenDisplay and checks that a SPICE server answers on each. */
 
 /* SpiceLinkHeader and SpiceLinkMess (spice/protocol.h): main channel, no capabilities. All little-endian. */
-static const unsigned char link_message[] = { 'R', 'E', 'D', 'Q', 2, 0, 0, 0, 2, 0, 0, 0, 18, 0, 0, 0, 0, 0,  0, 0,
-                                              1,   0,   0,   0,   0, 0, 0, 0, 0, 0, 0, 0, 18, 0, 0, 0 };
+static const unsigned char link_message[] = { 'R', 'E', 'D', 'Q', 2, 0, 0, 0, 2, 0, 0, 0, 18, 0, 0,  0, 0, 0,
+                                              0,   0,   1,   0,   0, 0, 0, 0, 0, 0, 0, 0, 0,  0, 18, 0, 0, 0 };
 
 static gboolean
 open_one (GDBusConnection *bus, const char *path, GError **error)
 {
   g_autoptr (GUnixFDList) fds = NULL;
-  g_autoptr (GVariant) reply =
-    g_dbus_connection_call_with_unix_fd_list_sync (bus, "org.floe.Hypervisor1", path, "org.floe.Hypervisor1.Machine", "OpenDisplay",
-                                                   NULL, G_VARIANT_TYPE ("(h)"), G_DBUS_CALL_FLAGS_NONE, -1, NULL, &fds, NULL, error);
+  g_autoptr (GVariant) reply = g_dbus_connection_call_with_unix_fd_list_sync (
+      bus, "org.floe.Hypervisor1", path, "org.floe.Hypervisor1.Machine", "OpenDisplay", NULL, G_VARIANT_TYPE ("(h)"),
+      G_DBUS_CALL_FLAGS_NONE, -1, NULL, &fds, NULL, error);
   floe_autofd channel = -1;
   struct timeval limit = { .tv_sec = 20 };
   char answer[4];

@@ -88,7 +88,8 @@ test_fingerprint (void)
   g_assert_cmpstr (first, !=, larger);
 }
 
-/* What can be asked for reaches QEMU by no other way than its own option: no name of a guest's making is in an option string. */
+/* What can be asked for reaches QEMU by no other way than its own option: no name of a guest's making is in an option
+ * string. */
 static void
 test_argv_is_closed (void)
 {
@@ -108,7 +109,7 @@ test_argv_is_closed (void)
 static void
 test_overlay (void)
 {
-  static const guint64 sizes[] = { 512, 8 << 20, (guint64) 512 << 20, ((guint64) 512 << 20) + 512, FLOE_OVERLAY_SIZE_MAX };
+  static const guint64 sizes[] = { 512, 8 << 20, (guint64)512 << 20, ((guint64)512 << 20) + 512, FLOE_OVERLAY_SIZE_MAX };
   g_autofree char *path = NULL;
   g_autoptr (GError) error = NULL;
   int fd = g_file_open_tmp ("overlay-XXXXXX", &path, &error);
@@ -122,10 +123,11 @@ test_overlay (void)
     g_autofree char *output = NULL, *wanted = g_strdup_printf ("\"virtual-size\": %" G_GUINT64_FORMAT ",", sizes[i]);
     int status = -1;
 
-    g_assert_true (g_file_set_contents (path, g_bytes_get_data (bytes, NULL), (gssize) g_bytes_get_size (bytes), &error));
-    g_assert_true (g_spawn_sync (NULL, (char **) check, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, &error));
+    g_assert_true (g_file_set_contents (path, g_bytes_get_data (bytes, NULL), (gssize)g_bytes_get_size (bytes), &error));
+    g_assert_true (g_spawn_sync (NULL, (char **)check, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, &error));
     g_assert_cmpint (status, ==, 0);
-    g_assert_true (g_spawn_sync (NULL, (char **) info, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &output, NULL, &status, &error));
+    g_assert_true (
+        g_spawn_sync (NULL, (char **)info, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &output, NULL, &status, &error));
     g_assert_nonnull (strstr (output, wanted));
     g_assert_nonnull (strstr (output, "\"cluster-size\": 65536"));
   }
@@ -154,8 +156,8 @@ test_room (void)
 /* -- Records ---------------------------------------------------------------------------------------------------------- */
 
 #define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define GOOD_RUN                                                                                                              \
-  "{\"floe\":1,\"slot\":7,\"qemu\":{\"pid\":100,\"start\":5},\"nbdkit\":{\"pid\":99,\"start\":4},\"accelerator\":\"kvm\","        \
+#define GOOD_RUN                                                                                                           \
+  "{\"floe\":1,\"slot\":7,\"qemu\":{\"pid\":100,\"start\":5},\"nbdkit\":{\"pid\":99,\"start\":4},\"accelerator\":\"kvm\"," \
   "\"card\":true,\"started_us\":12,\"desktop_ms\":1500,\"image\":\"desktop/0123\",\"fingerprint\":\"" HEX "\"}"
 
 static void
@@ -184,16 +186,26 @@ static void
 test_bad_run_records (void)
 {
   static const char *const changes[][2] = {
-    { "\"floe\":1", "\"floe\":2" },          { "\"slot\":7", "\"slot\":-1" },
-    { "\"slot\":7", "\"slot\":16384" },      { "\"pid\":100", "\"pid\":1" },
-    { "\"pid\":100", "\"pid\":0" },          { "\"pid\":100", "\"pid\":99999999" },
-    { "\"pid\":100", "\"pid\":\"100\"" },    { "\"start\":5", "\"start\":0" },
-    { "\"kvm\"", "\"xen\"" },                { "true", "1" },
-    { "desktop/0123", "desktop" },           { "desktop/0123", "../0123" },
-    { "desktop/0123", "desktop/../etc" },    { "desktop/0123", "" },
-    { HEX, "0123" },                         { "\"card\"", "\"cart\"" },
-    { "\"started_us\":12", "\"started_us\":-12" }, { "{\"floe\":1,", "{\"floe\":1,\"slot\":7," },
-    { "\"desktop_ms\":1500", "\"desktop_ms\":1e99" }, { "}}", "}" },
+    { "\"floe\":1", "\"floe\":2" },
+    { "\"slot\":7", "\"slot\":-1" },
+    { "\"slot\":7", "\"slot\":16384" },
+    { "\"pid\":100", "\"pid\":1" },
+    { "\"pid\":100", "\"pid\":0" },
+    { "\"pid\":100", "\"pid\":99999999" },
+    { "\"pid\":100", "\"pid\":\"100\"" },
+    { "\"start\":5", "\"start\":0" },
+    { "\"kvm\"", "\"xen\"" },
+    { "true", "1" },
+    { "desktop/0123", "desktop" },
+    { "desktop/0123", "../0123" },
+    { "desktop/0123", "desktop/../etc" },
+    { "desktop/0123", "" },
+    { HEX, "0123" },
+    { "\"card\"", "\"cart\"" },
+    { "\"started_us\":12", "\"started_us\":-12" },
+    { "{\"floe\":1,", "{\"floe\":1,\"slot\":7," },
+    { "\"desktop_ms\":1500", "\"desktop_ms\":1e99" },
+    { "}}", "}" },
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (changes); i++) {
@@ -212,7 +224,7 @@ test_bad_run_records (void)
 static void
 test_disk_record (void)
 {
-  const FloeDiskRecord record = { .slot = 3, .image = (char *) "desktop/0123", .suspended = (char *) HEX };
+  const FloeDiskRecord record = { .slot = 3, .image = (char *)"desktop/0123", .suspended = (char *)HEX };
   static const char *const bad[] = { "{}", "", "{\"floe\":1,\"slot\":1,\"image\":\"\",\"suspended\":\"x\"}",
                                      "{\"floe\":1,\"slot\":1,\"image\":\"/\",\"suspended\":\"\"}",
                                      "{\"floe\":1,\"slot\":1,\"image\":\"\",\"suspended\":\"\",\"more\":1}" };
@@ -238,7 +250,8 @@ test_authority (void)
 {
   g_assert_cmpstr (floe_authority_action ("org.floe.Hypervisor1", "SpoolChanged"), ==, "org.floe.hypervisor1.feed");
   g_assert_cmpstr (floe_authority_action ("org.floe.Hypervisor1.Machine", "Start"), ==, "org.floe.hypervisor1.control");
-  g_assert_cmpstr (floe_authority_action ("org.floe.Hypervisor1.Machine", "OpenDisplay"), ==, "org.floe.hypervisor1.display");
+  g_assert_cmpstr (floe_authority_action ("org.floe.Hypervisor1.Machine", "OpenDisplay"), ==,
+                   "org.floe.hypervisor1.display");
   g_assert_null (floe_authority_action ("org.floe.Hypervisor1", "Start"));
   g_assert_null (floe_authority_action ("org.floe.Hypervisor1.Machine", "Erase"));
   g_assert_null (floe_authority_action ("org.freedesktop.DBus.Properties", "Set"));
@@ -247,7 +260,8 @@ test_authority (void)
 static void
 test_escape (void)
 {
-  static const char *const cases[][2] = { { "office", "office" }, { "a-b.c", "a_2db_2ec" }, { "7zip", "_37zip" }, { "a_b", "a_5fb" } };
+  static const char *const cases[][2]
+      = { { "office", "office" }, { "a-b.c", "a_2db_2ec" }, { "7zip", "_37zip" }, { "a_b", "a_5fb" } };
 
   for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autofree char *escaped = floe_export_escape (cases[i][0]);

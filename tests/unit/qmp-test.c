@@ -39,7 +39,7 @@ on_event (const char *name, FloeJson *data, gpointer context)
 static void
 on_release (gpointer context)
 {
-  g_atomic_int_inc (&((Fixture *) context)->released);
+  g_atomic_int_inc (&((Fixture *)context)->released);
 }
 
 static void
@@ -73,12 +73,23 @@ close_fixture (Fixture *fixture, gboolean played)
 static void
 test_commands (void)
 {
-  static const char *const script[] = {
-    HELLO, "<\"cont\"", "={}", "<query-status", "={\"status\": \"running\", \"running\": true, \"singlestep\": false}",
-    "<query-chardev", "=[{\"label\": \"vdagent\", \"frontend-open\": true, \"filename\": \"spicevmc\"}]",
-    "<query-migrate", "={\"status\": \"setup\"}", "<query-migrate", "={\"status\": \"completed\", \"ram\": {\"total\": 1}}",
-    "<getfd", "fd", "={}", "<\"protocol\":\"spice\"", "!no display\\nhere", NULL
-  };
+  static const char *const script[] = { HELLO,
+                                        "<\"cont\"",
+                                        "={}",
+                                        "<query-status",
+                                        "={\"status\": \"running\", \"running\": true, \"singlestep\": false}",
+                                        "<query-chardev",
+                                        "=[{\"label\": \"vdagent\", \"frontend-open\": true, \"filename\": \"spicevmc\"}]",
+                                        "<query-migrate",
+                                        "={\"status\": \"setup\"}",
+                                        "<query-migrate",
+                                        "={\"status\": \"completed\", \"ram\": {\"total\": 1}}",
+                                        "<getfd",
+                                        "fd",
+                                        "={}",
+                                        "<\"protocol\":\"spice\"",
+                                        "!no display\\nhere",
+                                        NULL };
   g_autoptr (GError) error = NULL;
   g_autofree char *status = NULL;
   FloeQmpMigration migration;
@@ -107,11 +118,17 @@ test_commands (void)
 static void
 test_events_and_deadlines (void)
 {
-  static const char *const script[] = {
-    HELLO, "<stop", ">{\"event\": \"STOP\", \"timestamp\": {\"seconds\": 1, \"microseconds\": 2}}",
-    ">{\"event\": \"VSERPORT_CHANGE\", \"data\": {\"id\": \"vdagent\", \"open\": true}, \"timestamp\": {}}", "={}",
-    "<silence", "<query-status", ">{\"return\": {\"status\": \"late\"}, \"id\": 3}", "={\"status\": \"paused\"}", NULL
-  };
+  static const char *const script[]
+      = { HELLO,
+          "<stop",
+          ">{\"event\": \"STOP\", \"timestamp\": {\"seconds\": 1, \"microseconds\": 2}}",
+          ">{\"event\": \"VSERPORT_CHANGE\", \"data\": {\"id\": \"vdagent\", \"open\": true}, \"timestamp\": {}}",
+          "={}",
+          "<silence",
+          "<query-status",
+          ">{\"return\": {\"status\": \"late\"}, \"id\": 3}",
+          "={\"status\": \"paused\"}",
+          NULL };
   g_autoptr (GError) error = NULL;
   g_autoptr (FloeQmpMessage) reply = NULL;
   g_autofree char *status = NULL;
@@ -134,11 +151,20 @@ test_events_and_deadlines (void)
 static void
 test_hostile (void)
 {
-  static const char *const lines[] = {
-    ">{\"return\": {}, \"id\": 99}", ">{\"return\": {}}", ">nonsense", ">{}", ">[]", ">{\"QMP\": 1, \"return\": {}}",
-    ">{\"event\": {}}", ">{\"return\": {}, \"id\": -1}", ">{\"return\": {}, \"return\": {}, \"id\": 2}",
-    ">{\"error\": {\"class\": \"x\"}, \"id\": 2}", ">{\"error\": {\"desc\": \"unknown\"}}", GREETING, ".", NULL
-  };
+  static const char *const lines[] = { ">{\"return\": {}, \"id\": 99}",
+                                       ">{\"return\": {}}",
+                                       ">nonsense",
+                                       ">{}",
+                                       ">[]",
+                                       ">{\"QMP\": 1, \"return\": {}}",
+                                       ">{\"event\": {}}",
+                                       ">{\"return\": {}, \"id\": -1}",
+                                       ">{\"return\": {}, \"return\": {}, \"id\": 2}",
+                                       ">{\"error\": {\"class\": \"x\"}, \"id\": 2}",
+                                       ">{\"error\": {\"desc\": \"unknown\"}}",
+                                       GREETING,
+                                       ".",
+                                       NULL };
 
   for (const char *const *line = lines; *line != NULL; line++) {
     const char *script[] = { HELLO, "<cont", *line, NULL };
