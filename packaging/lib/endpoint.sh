@@ -123,7 +123,7 @@ server_start() {
 
 endpoint_bus() {
   mkdir -p /run/dbus /run/polkit
-  cp -r /usr/share/polkit-1 /run/polkit-share
+  cp -a /usr/share/polkit-1 /run/polkit-share
   cp "$SOURCE"/hypervisor/*.policy /run/polkit-share/actions/
   mkdir -p /run/polkit-share/rules.d
   cp "$SOURCE"/hypervisor/*.rules /run/polkit-share/rules.d/
