@@ -108,6 +108,8 @@ packages+=,xserver-xorg-core,xserver-xorg-input-libinput,xserver-xorg-video-qxl,
 packages+=,lightdm,lightdm-gtk-greeter,xfce4,xfce4-terminal,mousepad,ristretto,thunar-archive-plugin,dbus-x11,at-spi2-core
 packages+=,libpam-systemd,polkitd,pulseaudio,fonts-dejavu-core,fonts-liberation,adwaita-icon-theme,gnome-themes-extra
 packages+=,spice-vdagent,qemu-guest-agent,firefox-esr,libreoffice-writer,libreoffice-calc,libreoffice-gtk3,gimp,evince
+# From Debian 13 on, what lets people ping is a package of its own.
+[ "$suite" = bookworm ] || packages+=,linux-sysctl-defaults
 packages+=${extra:+,$extra}
 
 # mmdebstrap's own lines say what it does; between them a line every 20 seconds says that it is still at it.

@@ -29,7 +29,9 @@ endpoint_users() {
   mount -o remount,ro,bind /run/programs
   PATH=/run/programs/bin:$PATH
 }
-as_user() { setpriv --reuid="$1" --regid="$1" --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs -- "${@:2}"; }
+# Words that run a command as an unprivileged user; before a command, never a function, so that a background job's pid is the command's.
+as_agent=(setpriv --reuid=$AGENT_UID --regid=$AGENT_UID --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs --)
+as_console=(setpriv --reuid=$CONSOLE_UID --regid=$CONSOLE_UID --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs --)
 outside() { ip netns exec outside "$@"; }
 
 endpoint_world() {
@@ -185,7 +187,7 @@ hypervisord_start() {
   supervise /run/hypervisord.pid "$LOGS/hypervisord.log" floe-hypervisord --config $CONFIG --plugin /run/programs/lib/nbdkit-floe-plugin.so
   wait_for 30 floe-hypervisord gdbus wait --system --timeout 1 org.floe.Hypervisor1
 }
-agent_start() { supervise /run/agent.pid "$LOGS/agent.log" as_user $AGENT_UID floe-agent --config $CONFIG; }
+agent_start() { supervise /run/agent.pid "$LOGS/agent.log" "${as_agent[@]}" floe-agent --config $CONFIG; }
 hypervisord_pid() { cat /run/hypervisord.pid; }
 agent_pid() { cat /run/agent.pid; }
 
@@ -196,7 +198,7 @@ display_start() {
   wait_for 20 Xvfb test -S /tmp/.X11-unix/X77
 }
 console_start() {
-  as_user $CONSOLE_UID env HOME=/run/console-home XDG_RUNTIME_DIR=/run/console-home NO_AT_BRIDGE=1 GTK_A11Y=none LANG="${FLOE_LANG:-C.UTF-8}" \
+  "${as_console[@]}" env HOME=/run/console-home XDG_RUNTIME_DIR=/run/console-home NO_AT_BRIDGE=1 GTK_A11Y=none LANG="${FLOE_LANG:-C.UTF-8}" \
     DISPLAY="$DISPLAY" floe-console --config $CONFIG >>"$LOGS/console.log" 2>&1 &
   CONSOLE_PID=$!
 }
@@ -211,5 +213,18 @@ policy_in_force() {
   gdbus call --system --dest org.floe.Hypervisor1 --object-path /org/floe/Hypervisor1 \
     --method org.freedesktop.DBus.Properties.Get org.floe.Hypervisor1 PolicyVersion | grep -q 'uint64 [1-9]'
 }
-# Resident memory of processes together, MiB: pages shared between them are counted once (PSS would hide libraries that others map).
-resident_mib() { cat $(printf '/proc/%s/status ' "$@") | awk '/^VmRSS/ { n += $2 } END { printf "%.1f", n / 1024 }'; }
+# Resident memory of one process, MiB.
+resident_mib() { awk '/^VmRSS/ { printf "%.1f", $2 / 1024 }' "/proc/$1/status"; }
+# Resident memory of processes together, MiB: what they would give back if all of them ended, and what they share with one another counted
+# once. A file's pages are told apart by device, inode and offset; where two processes have different pages of one mapping resident,
+# the larger count is taken. Sum of VmRSS, which counts every shared page again, is the second word.
+together_mib() {
+  local pid
+  for pid in "$@"; do
+    cat "/proc/$pid/smaps"
+    echo
+  done | awk '/^[0-9a-f]+-[0-9a-f]+ / { key = $5 == 0 ? "" : $4 " " $5 " " $3 }
+    /^Rss:/ { rss = $2; sum += rss }
+    /^Anonymous:/ { private += $2; shared = rss - $2; if (key == "") private += shared; else if (shared > most[key]) most[key] = shared }
+    END { for (k in most) private += most[k]; printf "%.1f %.1f", private / 1024, sum / 1024 }'
+}

@@ -145,11 +145,13 @@ wait_state internet suspended 180
 vm resume internet
 wait_state internet running 180
 
-figure daemons_rss_mib "$(resident_mib "$(hypervisord_pid)" "$(agent_pid)" $(pgrep -x nbdkit))" MiB
+read -r daemons daemons_sum < <(together_mib "$(hypervisord_pid)" "$(agent_pid)" $(pgrep -x nbdkit))
+figure daemons_rss_mib "$daemons" MiB
+figure daemons_rss_summed_mib "$daemons_sum" MiB
 
 # -- Nothing is left of a machine that was stopped --------------------------------------------------------------------------------------------
-vm stop office --force
-vm stop internet --force
+vm stop --force office
+vm stop --force internet
 wait_state office stopped 60
 wait_state internet stopped 60
 left=$({ pgrep -fa 'qemu-system|nbdkit|dnsmasq' || true; ip -br link | grep -E '^floe' || true; nft list tables | grep floe || true; mount | grep -E '/(run/floe|state)/.*(machine|jail)' || true; } | wc -l)
