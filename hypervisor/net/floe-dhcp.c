@@ -76,7 +76,10 @@ typedef struct {
   pid_t parent;
 } Child;
 
-static const uint32_t capabilities[] = { CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW };
+/* Port 67, and ARP entries for guests that have no address yet, without which dnsmasq does not start. Not CAP_NET_RAW, which it
+ * wants for pings that it is told not to send: it parses what hostile guests send, and who takes it over must not forge or
+ * see frames beside the packet filter. */
+static const uint32_t capabilities[] = { CAP_NET_BIND_SERVICE, CAP_NET_ADMIN };
 
 /* Between fork and exec: system calls only. glibc's set*id would signal threads that the child does not have. */
 static void

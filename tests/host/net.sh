@@ -150,6 +150,14 @@ watch_all() {
   start_watch host "$TOOLS/hostile-frames" host
   obey two drain >/dev/null
 }
+say 'the server that parses hostile DHCP can neither forge nor see frames'
+for name in one two; do
+  card $name dhcp
+  dhcp=$(sed -n 's/^dhcp //p' $name.card | tail -n 1)
+  [ "$(awk '/^Cap(Prm|Eff|Inh|Amb)/ { print $2 }' "/proc/$dhcp/status" | sort -u)" = 0000000000001400 ] || die "DHCP server of $name: $(grep ^Cap "/proc/$dhcp/status")"
+  legit $name
+done
+
 sent=0 leaked=0
 # attack PHASE: all kinds, with legitimate traffic before and after; nothing may come out anywhere.
 attack() {
