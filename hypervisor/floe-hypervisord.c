@@ -49,7 +49,7 @@ serve (FloeHostConfig *config, GError **error)
 int
 main (int argc, char **argv)
 {
-  g_autofree char *path = g_strdup ("/etc/floe/floe.conf");
+  g_autofree char *path = NULL;
   g_autofree char *plugin = NULL;
   const GOptionEntry entries[] = {
     { "config", 'c', 0, G_OPTION_ARG_FILENAME, &path, "configuration (/etc/floe/floe.conf)", "FILE" },
@@ -67,7 +67,7 @@ main (int argc, char **argv)
     return 1;
   if (!floe_cli_parse (&self, entries, 0, &argc, &argv, &error))
     return floe_cli_fail ("floe-hypervisord", error);
-  config = floe_host_config_load (path, &error);
+  config = floe_host_config_load (path != NULL ? path : "/etc/floe/floe.conf", &error);
   if (config != NULL && plugin != NULL) {
     g_free (config->plugin);
     config->plugin = g_steal_pointer (&plugin);
