@@ -113,7 +113,8 @@ check_host (FloeMachine *machine, const FloePolicyMachine *spec, GError **error)
   if (spec->network != NULL && host->net == NULL)
     return floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "machine %s: this host cannot filter its network: %s", spec->id,
                            host->net_problem);
-  return floe_probe_memory (spec->memory_mib, error)
+  return floe_probe_memory (
+           spec->memory_mib + (host->accelerator == FLOE_ACCELERATOR_TCG ? FLOE_VM_TRANSLATION_MIB : 0), error)
          && floe_overlay_check_room (machine->state_dir, FLOE_OVERLAY_ROOM_MIN, error);
 }
 

@@ -59,7 +59,8 @@ add_machine (Argv *argv, const FloeVmDescription *vm)
                          : "host",
          NULL);
   } else {
-    add (argv, "-accel", "tcg,thread=multi", "-cpu", "max", NULL);
+    add_format (argv, "-accel", "tcg,thread=multi,tb-size=%d", FLOE_VM_TRANSLATION_MIB);
+    add (argv, "-cpu", "max", NULL);
   }
   add_format (argv, "-smp", "%u,sockets=1,cores=%u,threads=1", vm->vcpus, vm->vcpus);
   add_format (argv, "-m", "%uM", vm->memory_mib);

@@ -21,6 +21,8 @@ enum {
 /* chardev of the port that the SPICE agent opens in the guest; also the port's id in VSERPORT_CHANGE. */
 #define FLOE_VM_VDAGENT "vdagent"
 #define FLOE_VM_GUEST_AGENT "guest-agent"
+/* What an emulated machine's translated code may take beside its memory. QEMU's own limit is 1 GiB, which a desktop fills. */
+#define FLOE_VM_TRANSLATION_MIB 256
 
 typedef struct {
   const char *id; /* floe_name_is_safe() */
