@@ -98,10 +98,12 @@ on_readable (gint fd, GIOCondition condition, gpointer data)
   Peer *peer = data;
   FloeChunkListener *listener = peer->listener;
   guint64 number = peer->number;
+  guint taken = 0;
 
   (void) fd;
   (void) condition;
-  while (receive (listener, number))
+  /* A bounded number: a peer whose requests are answered at once could go on for ever, and nothing else would have its turn. */
+  while (taken++ < FLOE_CHUNK_PENDING_MAX && receive (listener, number))
     ;
   peer = g_hash_table_lookup (listener->peers, &number);
   if (peer == NULL)
@@ -150,6 +152,20 @@ peer_uid (int fd, uid_t *uid)
   return TRUE;
 }
 
+/* Peers of UID that are served already. */
+static guint
+count_peers (FloeChunkListener *listener, uid_t uid)
+{
+  GHashTableIter iter;
+  gpointer peer;
+  guint count = 0;
+
+  g_hash_table_iter_init (&iter, listener->peers);
+  while (g_hash_table_iter_next (&iter, NULL, &peer))
+    count += ((Peer *) peer)->uid == uid;
+  return count;
+}
+
 static gboolean
 may_stay (FloeChunkListener *listener, int fd, uid_t *uid)
 {
@@ -164,11 +180,13 @@ may_stay (FloeChunkListener *listener, int fd, uid_t *uid)
     listener->last_refused = *uid;
     return FALSE;
   }
-  if (g_hash_table_size (listener->peers) >= FLOE_CHUNK_PEERS_MAX) {
+  /* A plugin that a guest took over must not take the places of other machines' plugins. */
+  if (count_peers (listener, *uid) < FLOE_CHUNK_PEERS_OF_ONE && g_hash_table_size (listener->peers) < FLOE_CHUNK_PEERS_MAX)
+    return TRUE;
+  if (listener->last_refused != *uid)
     floe_log (G_LOG_LEVEL_WARNING, "chunk socket: refused, too many peers", "UID", text, NULL);
-    return FALSE;
-  }
-  return TRUE;
+  listener->last_refused = *uid;
+  return FALSE;
 }
 
 static gboolean

@@ -10,6 +10,8 @@
  * knows its uid; one that sends anything but a request, or does not take its replies, is disconnected. */
 
 #define FLOE_CHUNK_PEERS_MAX 64
+/* Of these, of one user: a plugin has one connection, and perhaps one that is just ending. */
+#define FLOE_CHUNK_PEERS_OF_ONE 8
 /* Requests of one peer that wait for their reply: more are left in the socket. */
 #define FLOE_CHUNK_PENDING_MAX 64
 
