@@ -131,7 +131,9 @@ for flow in 'tcp 198.51.100.10 22' 'ping 203.0.113.20 -' 'udp 203.0.113.20 53'; 
 done
 
 # -- On the screen --------------------------------------------------------------------------------------------------------------------------
-sleep 5
+# The list is sorted by title: Internet, Office. Alt and a digit open a machine.
+xdotool key alt+2
+sleep 6
 screenshot "$LOGS/one.png"
 xdotool key ctrl+alt+Right
 sleep 6

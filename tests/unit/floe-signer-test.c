@@ -133,7 +133,7 @@ test_private_key_refused (Keys *keys, gconstpointer data)
   g_autofree char *wrong = g_build_filename (keys->path, "wrong", NULL);
   g_autofree char *absent = g_build_filename (keys->path, "absent", NULL);
   g_autoptr (FloePassphrase) wrong_one = floe_passphrase_new (wrong), absent_one = floe_passphrase_new (absent);
-  g_autoptr (GBytes) other = NULL;
+  g_autoptr (GBytes) other G_GNUC_UNUSED = NULL;
 
   (void) data;
   g_assert_true (floe_signer_generate (keys->dir, "alice", FLOE_SIGNER_ED25519, keys->passphrase, &error));
