@@ -152,9 +152,10 @@ figure daemons_rss_mib "$daemons" MiB
 figure daemons_rss_summed_mib "$daemons_sum" MiB
 
 # -- Nothing is left of a machine that was stopped --------------------------------------------------------------------------------------------
-vm stop --force office
+# One is asked and shuts down by itself, as by its power button; the other is ended.
+vm stop office
 vm stop --force internet
-wait_state office stopped 60
+wait_state office stopped 180
 wait_state internet stopped 60
 left=$({ pgrep -fa 'qemu-system|nbdkit|dnsmasq' || true; ip -br link | grep -E '^floe' || true; nft list tables | grep floe || true; mount | grep -E '/(run/floe|state)/.*(machine|jail)' || true; } | wc -l)
 [ "$left" = 0 ] || { pgrep -fa 'qemu-system|nbdkit|dnsmasq'; ip -br link; nft list tables; mount | tail; die "$left things are left of stopped machines"; }
