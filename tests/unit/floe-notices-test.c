@@ -8,7 +8,7 @@
 static char *
 notice (FloeNotices *notices, const char *kind, const char *printed, gint64 now)
 {
-  g_autoptr (GVariant) fields = g_variant_ref_sink (g_variant_parse (NULL, printed, NULL, NULL, NULL));
+  g_autoptr (GVariant) fields = g_variant_parse (NULL, printed, NULL, NULL, NULL);
 
   return floe_notices_usb (notices, kind, fields, now);
 }
@@ -90,7 +90,7 @@ test_hostile_strings (void)
   g_autofree char *name = g_strnfill (10000, 'A');
   g_autofree char *format = g_strdup_printf ("{'name': <'%s'>, 'verdict': <'block'>, 'rule': <'r'>}", name);
   g_autofree char *longer = NULL;
-  g_autoptr (GVariant) fields = g_variant_ref_sink (g_variant_parse (G_VARIANT_TYPE_VARDICT, format, NULL, NULL, NULL));
+  g_autoptr (GVariant) fields = g_variant_parse (G_VARIANT_TYPE_VARDICT, format, NULL, NULL, NULL);
 
   g_assert_cmpstr (text, ==, "Blocked by your organisation: <b>x</b>\357\277\275\357\277\275[0m\357\277\275%s%n, rule no-storage");
   longer = floe_notices_usb (notices, "usb", fields, 0);
