@@ -7,6 +7,7 @@
 #include "server-sync/image/floe-table.h"
 
 #include <string.h>
+#include <time.h>
 
 #define ROOT_MAX_BYTES (512 * 1024)
 #define CLOCK_FILE "clock.json"
@@ -21,10 +22,32 @@ struct _FloeLoader {
   char *images_path;
   char *target; /* policy/GROUP.json */
   FloeTrustTransport *spool;
+  gint64 (*wall) (void), (*boot) (void);
   gint64 highest, written, refreshed;
+  gint64 timestamp;   /* version of the timestamp role when `refreshed` was set; 0: none yet */
+  gint64 base, begun; /* highest and boot clock at our start */
 };
 
 /* -- Time ------------------------------------------------------------------------------------------------------------- */
+
+/* Two things would give an endpoint that is kept offline all the time in the world: a clock set back at each boot, and a spool
+ * offered again at each boot. So time goes on from the highest ever seen by as much as we run, whatever the clock says; and
+ * only a timestamp that was not seen before, which the server's key alone makes, counts as contact. */
+
+static gint64
+wall_clock (void)
+{
+  return g_get_real_time () / G_USEC_PER_SEC;
+}
+
+static gint64
+boot_clock (void)
+{
+  struct timespec now = { 0 };
+
+  (void)clock_gettime (CLOCK_BOOTTIME, &now);
+  return now.tv_sec;
+}
 
 static gboolean
 read_clock (FloeLoader *loader, GError **error)
@@ -44,29 +67,49 @@ read_clock (FloeLoader *loader, GError **error)
   root = floe_json_root (document);
   loader->highest = loader->written = floe_json_int (floe_json_member (root, "highest"), 0, G_MAXINT64);
   loader->refreshed = floe_json_int (floe_json_member (root, "refreshed"), 0, G_MAXINT64);
+  loader->timestamp = floe_json_int (floe_json_member (root, "timestamp"), 0, G_MAXINT64);
   return floe_json_finish (document, error);
 }
 
-static void
-write_clock (FloeLoader *loader)
+static gboolean
+write_clock (FloeLoader *loader, gint64 refreshed, gint64 timestamp)
 {
-  g_autofree char *text = g_strdup_printf ("{\"highest\": %" G_GINT64_FORMAT ", \"refreshed\": %" G_GINT64_FORMAT "}\n",
-                                           loader->highest, loader->refreshed);
+  g_autofree char *text = g_strdup_printf ("{\"highest\": %" G_GINT64_FORMAT ", \"refreshed\": %" G_GINT64_FORMAT
+                                           ", \"timestamp\": %" G_GINT64_FORMAT "}\n",
+                                           loader->highest, refreshed, timestamp);
   g_autoptr (GError) error = NULL;
 
-  if (floe_file_replace_at (loader->state_dir, CLOCK_FILE, text, strlen (text), 0600, &error))
-    loader->written = loader->highest;
-  else
+  if (!floe_file_replace_at (loader->state_dir, CLOCK_FILE, text, strlen (text), 0600, &error)) {
     floe_log (G_LOG_LEVEL_WARNING, "clock not written", "ERROR", error->message, NULL);
+    return FALSE;
+  }
+  loader->written = loader->highest;
+  return TRUE;
 }
 
 gint64
 floe_loader_time (FloeLoader *loader)
 {
-  loader->highest = MAX (loader->highest, g_get_real_time () / G_USEC_PER_SEC);
+  gint64 ran = loader->boot () - loader->begun;
+
+  loader->highest = MAX (MAX (loader->highest, loader->base + MAX (ran, 0)), loader->wall ());
   if (loader->highest - loader->written >= CLOCK_STEP_S)
-    write_clock (loader);
+    (void)!write_clock (loader, loader->refreshed, loader->timestamp);
   return loader->highest;
+}
+
+/* A timestamp of another version than the last is contact. What cannot be written down is not: the next start would see the same
+ * timestamp as a new one. */
+static void
+note_contact (FloeLoader *loader, FloeTrust *trust, gint64 now)
+{
+  gint64 version = 0, expires;
+
+  if (!floe_trust_role (trust, "timestamp", &version, &expires) || version == loader->timestamp
+      || !write_clock (loader, now, version))
+    return;
+  loader->refreshed = now;
+  loader->timestamp = version;
 }
 
 /* -- The loader ------------------------------------------------------------------------------------------------------- */
@@ -79,6 +122,9 @@ floe_loader_new (const FloeLoaderOptions *options, GError **error)
   g_autofree char *spool = g_build_filename (options->state, "spool", NULL);
   g_autoptr (GBytes) root = NULL;
 
+  loader->wall = options->wall != NULL ? options->wall : wall_clock;
+  loader->boot = options->boot != NULL ? options->boot : boot_clock;
+  loader->begun = loader->boot ();
   loader->state_dir = loader->trust_dir = -1;
   loader->state_dir = floe_dir_make (state, 0755, error);
   if (loader->state_dir < 0)
@@ -86,6 +132,7 @@ floe_loader_new (const FloeLoaderOptions *options, GError **error)
   loader->trust_dir = floe_dir_make_at (loader->state_dir, "trust", 0700, error);
   if (loader->trust_dir < 0 || !read_clock (loader, error))
     return NULL;
+  loader->base = loader->highest;
   loader->images_path = g_build_filename (state, "images", NULL);
   loader->target = g_strdup_printf ("policy/%s.json", options->group);
   loader->spool = floe_trust_transport_directory (spool);
@@ -210,7 +257,6 @@ floe_loader_refresh (FloeLoader *loader, GError **error)
 
   if (trust == NULL || !floe_trust_refresh (trust, now, NULL, error))
     return NULL;
-  loader->refreshed = now;
-  write_clock (loader);
+  note_contact (loader, trust, now);
   return load (loader, trust, error);
 }

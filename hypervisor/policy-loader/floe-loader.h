@@ -12,6 +12,8 @@ typedef struct {
   const char *state; /* STATE of floe.conf; spool/ and hypervisor/ are below it */
   const char *root;  /* the root metadata to begin with */
   const char *group;
+  /* Seconds since 1970, which a user may set, and seconds since boot with sleep, which nobody can. NULL: the system's. */
+  gint64 (*wall) (void), (*boot) (void);
 } FloeLoaderOptions;
 
 FloeLoader *floe_loader_new (const FloeLoaderOptions *options, GError **error) FLOE_WARN_UNUSED;
@@ -24,7 +26,7 @@ typedef struct {
   FloePolicy *policy;
   GHashTable *images;   /* "NAME/CHANNEL" -> FloeLibraryImage */
   GHashTable *problems; /* "NAME/CHANNEL" -> why there is none */
-  gint64 refreshed;     /* when its freshness was last proved, seconds since 1970 */
+  gint64 refreshed;     /* when the newest timestamp was first seen, seconds since 1970: what a lease counts from */
 } FloeInForce;
 FloeInForce *floe_in_force_ref (FloeInForce *in_force);
 void floe_in_force_unref (FloeInForce *in_force);
@@ -34,5 +36,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeInForce, floe_in_force_unref)
 FloeInForce *floe_loader_resume (FloeLoader *loader, GError **error) FLOE_WARN_UNUSED;
 /* After the spool changed. On failure what was in force stays. */
 FloeInForce *floe_loader_refresh (FloeLoader *loader, GError **error) FLOE_WARN_UNUSED;
-/* Now, or the highest time ever seen if that is later; written down at most once a minute. */
+/* Now, or the highest time ever seen if that is later, which goes on while we run; written down at most once a minute. */
 gint64 floe_loader_time (FloeLoader *loader);

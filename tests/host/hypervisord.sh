@@ -173,6 +173,21 @@ refresh >/dev/null
 vm status | grep -q '^problem:' && die "a problem stays: $(vm status)"
 vm start two
 vm stop two --force
+say 'a lease that has run out: neither a restart nor the same spool again renews it, a new timestamp does'
+stop_daemon() { kill $DAEMON_PID; wait $DAEMON_PID || true; }
+stop_daemon
+now=$(date +%s) clock=$STATE/hypervisor/clock.json
+sed -i -E "s/\"refreshed\": [0-9]+/\"refreshed\": $((now - 31 * 86400))/" "$clock"
+start_daemon
+refused two 'no contact with the management server for 31 days'
+spool
+refresh >/dev/null
+refused two 'no contact with the management server for 31 days'
+floe-policy refresh --repo "$REPO" --keys keys --passphrase-file pass >>repo.log
+spool
+refresh >/dev/null
+vm start two
+vm stop two --force
 setpriv --reuid 65534 --clear-groups floe-vm start one 2>err && die 'user nobody started a machine'
 grep -q 'org.floe.hypervisor1.control' err || die "$(cat err)"
 
