@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #define WORDS_MAX 512
+/* As much as an unprivileged process may make a pipe hold. */
+#define WORDS_READ_MAX (1024 * 1024)
 /* A killed process takes as long as the kernel needs to tear its memory down. */
 #define KILL_TIMEOUT_MS 30000
 
@@ -85,18 +87,32 @@ floe_process_spawn (FloeJail *jail, char *const *argv, GError **error)
   return process_new (jailed.pid, jailed.pidfd, read_start (jailed.pid), floe_fd_steal (&reader));
 }
 
+/* The reading end of the pipe that PID has as its standard error, or -1. A process that its guest took over may have put anything
+ * there by now, a device that never ends or another file: only a pipe is opened, and the very one that was looked at. */
+static int
+open_words (pid_t pid)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%d/fd/2", (int)pid);
+  floe_autofd found = open (path, O_PATH | O_CLOEXEC);
+  g_autofree char *again = g_strdup_printf ("/proc/self/fd/%d", found);
+  struct stat st;
+
+  if (found < 0 || fstat (found, &st) < 0 || !S_ISFIFO (st.st_mode))
+    return -1;
+  return open (again, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
 FloeProcess *
 floe_process_adopt (pid_t pid, guint64 start, GError **error)
 {
   floe_autofd pidfd = (int)syscall (SYS_pidfd_open, pid, 0);
-  g_autofree char *words = g_strdup_printf ("/proc/%d/fd/2", (int)pid);
 
   /* The pidfd first: once it is open, the process that it names cannot become another between the look and the use. */
   if (pidfd < 0 || read_start (pid) != start) {
     floe_error_set (error, FLOE_ERROR_NOT_FOUND, "process %d is gone", (int)pid);
     return NULL;
   }
-  return process_new (pid, floe_fd_steal (&pidfd), start, open (words, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  return process_new (pid, floe_fd_steal (&pidfd), start, open_words (pid));
 }
 
 void
@@ -190,7 +206,7 @@ floe_process_last_words (FloeProcess *process)
   ssize_t got;
   char *line;
 
-  while (process->words >= 0 && (got = read (process->words, block, sizeof block)) > 0)
+  while (process->words >= 0 && all->len < WORDS_READ_MAX && (got = read (process->words, block, sizeof block)) > 0)
     g_string_append_len (all, block, got);
   floe_fd_clear (&process->words);
   g_strchomp (all->str);

@@ -41,7 +41,7 @@ floe_socket_listen_at (int dir, const char *name, uid_t uid, GError **error)
 int
 floe_socket_connect_at (int dir, const char *name, GError **error)
 {
-  floe_autofd fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  floe_autofd fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   struct sockaddr_un address;
 
   set_address (&address, dir, name, "");
