@@ -2,6 +2,7 @@
 #include "common/floe-cli.h"
 #include "common/floe-log.h"
 #include "hypervisor/dbus/floe-daemon.h"
+#include "hypervisor/privileges/floe-privileges.h"
 
 #include <glib-unix.h>
 #include <signal.h>
@@ -72,7 +73,7 @@ main (int argc, char **argv)
     g_free (config->plugin);
     config->plugin = g_steal_pointer (&plugin);
   }
-  if (config == NULL || !serve (config, &error))
+  if (config == NULL || !floe_privileges_drop (&error) || !serve (config, &error))
     return floe_cli_fail ("floe-hypervisord", error);
   return 0;
 }

@@ -87,21 +87,6 @@ floe_process_spawn (FloeJail *jail, char *const *argv, GError **error)
   return process_new (jailed.pid, jailed.pidfd, read_start (jailed.pid), floe_fd_steal (&reader));
 }
 
-/* The reading end of the pipe that PID has as its standard error, or -1. A process that its guest took over may have put anything
- * there by now, a device that never ends or another file: only a pipe is opened, and the very one that was looked at. */
-static int
-open_words (pid_t pid)
-{
-  g_autofree char *path = g_strdup_printf ("/proc/%d/fd/2", (int)pid);
-  floe_autofd found = open (path, O_PATH | O_CLOEXEC);
-  g_autofree char *again = g_strdup_printf ("/proc/self/fd/%d", found);
-  struct stat st;
-
-  if (found < 0 || fstat (found, &st) < 0 || !S_ISFIFO (st.st_mode))
-    return -1;
-  return open (again, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-}
-
 FloeProcess *
 floe_process_adopt (pid_t pid, guint64 start, GError **error)
 {
@@ -112,7 +97,8 @@ floe_process_adopt (pid_t pid, guint64 start, GError **error)
     floe_error_set (error, FLOE_ERROR_NOT_FOUND, "process %d is gone", (int)pid);
     return NULL;
   }
-  return process_new (pid, floe_fd_steal (&pidfd), start, open_words (pid));
+  /* What it says last is lost with its pipe's reader: to open that again through /proc would take CAP_SYS_PTRACE. */
+  return process_new (pid, floe_fd_steal (&pidfd), start, -1);
 }
 
 void

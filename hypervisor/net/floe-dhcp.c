@@ -89,6 +89,10 @@ become_child (gpointer data)
   struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
   struct __user_cap_data_struct sets[2] = { 0 };
 
+  /* Also out of what it could ever regain; EINVAL ends the loop: capabilities beyond the kernel's last do not exist. */
+  for (unsigned long i = 0; prctl (PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++)
+    if (i != CAP_NET_BIND_SERVICE && i != CAP_NET_ADMIN && prctl (PR_CAPBSET_DROP, i, 0, 0, 0) < 0)
+      _exit (126);
   for (size_t i = 0; i < G_N_ELEMENTS (capabilities); i++)
     sets[0].permitted |= UINT32_C (1) << capabilities[i];
   sets[0].effective = sets[0].inheritable = sets[0].permitted;

@@ -12,7 +12,7 @@
  * slot alone. The rules are in the kernel before the link is up, stay there whoever dies, and change only by one
  * transaction.
  *
- * Needs CAP_NET_ADMIN (and CAP_NET_RAW, CAP_NET_BIND_SERVICE, CAP_SETUID, CAP_SETGID to hand to the DHCP server).
+ * Needs CAP_NET_ADMIN (and CAP_NET_BIND_SERVICE, CAP_SETUID, CAP_SETGID, CAP_SETPCAP for the DHCP server).
  * Everything here is called from the process's main thread: the DHCP server dies with the thread that started it
  * (PR_SET_PDEATHSIG). It is watched on the default main context and started again when it ends. */
 

@@ -53,15 +53,43 @@ make_config
 spool
 mkdir -p "$STATE/hypervisor/machines/full"
 mount -t tmpfs -o size=128m tmpfs "$STATE/hypervisor/machines/full"
+setpriv --bounding-set=-net_admin floe-hypervisord --config "$CONFIG" 2>err && die 'the daemon runs without a capability that it needs'
+grep -q 'capability cap_net_admin is missing' err || die "$(cat err)"
 start_daemon
 vm status
 vm list
+
+say 'root, but with a small set of capabilities, in every thread'
+# bits NAME...: as in /proc/PID/status, by the numbers of linux/capability.h.
+bits() {
+  local value=0 name
+  for name in "$@"; do
+    value=$((value | 1 << $(awk -v name="CAP_${name^^}" '$1 == "#define" && $2 == name { print $3 }' /usr/include/linux/capability.h)))
+  done
+  printf '%016x' $value
+}
+# has_only PID NAME...: what each thread of the process has, could have, and hands on.
+has_only() {
+  local pid=$1 set task; shift
+  set=$(bits "$@")
+  for task in "/proc/$pid/task/"*/status; do
+    awk -v wanted="$set" '/^Cap(Eff|Prm|Bnd):/ && $2 != wanted { print FILENAME, $1, $2, "wanted", wanted; bad = 1 }
+      /^NoNewPrivs:/ && $2 != 1 { print FILENAME, $0; bad = 1 } END { exit bad }' "$task" || return 1
+  done
+}
+has_only $DAEMON_PID sys_admin setuid setgid setpcap chown kill dac_read_search net_admin net_bind_service ||
+  die 'the daemon has other capabilities'
+[ "$(ls /proc/$DAEMON_PID/task | wc -l)" -gt 1 ] || die 'the daemon shows a single thread'
+awk '/^Cap(Inh|Amb):/ && $2 !~ /^0+$/ { exit 1 }' /proc/$DAEMON_PID/status || die 'what the daemon starts inherits capabilities'
 
 say 'start'
 vm start one
 goes_on one
 vm list
 vm stats one
+has_only "$(pgrep -x dnsmasq)" net_admin net_bind_service || die 'the DHCP server has other capabilities'
+has_only "$(stat_of one pid)" || die 'QEMU has capabilities'
+has_only "$(stat_of one nbd_pid)" || die 'nbdkit has capabilities'
 
 say "two machines"
 vm start two

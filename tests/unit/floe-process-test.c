@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -75,42 +74,25 @@ words_of_adopted (int fd)
   return words;
 }
 
+/* A process whose parent is gone may have put anything in the place of its standard error: none of it is read, not even the
+ * pipe that we gave it, for which we would have to be able to enter any process. */
 static void
 test_words (void)
 {
-  g_autofree char *words = NULL;
-  int ends[2];
-
-  g_assert_cmpint (pipe2 (ends, O_NONBLOCK), ==, 0);
-  g_assert_cmpint (write (ends[1], "first\nlast\n", 11), ==, 11);
-  words = words_of_adopted (ends[1]);
-  g_assert_cmpstr (words, ==, "last");
-  close (ends[0]);
-  close (ends[1]);
-}
-
-/* Another file in the place of its standard error: none is read, and a device that never ends least of all. */
-static void
-test_words_elsewhere (void)
-{
-  const struct rlimit little = { 1 << 30, 1 << 30 };
-  g_autofree char *file = NULL, *device = NULL;
+  g_autofree char *file = NULL;
   floe_autofd secret = g_file_open_tmp ("floe-process-XXXXXX", &file, NULL);
   floe_autofd endless = open ("/dev/zero", O_RDONLY | O_CLOEXEC);
-  g_autofree char *words = NULL;
+  int ends[2];
 
   g_unlink (file);
   g_assert_cmpint (write (secret, "of another file\n", 16), ==, 16);
-  words = words_of_adopted (secret);
-  g_assert_null (words);
-  if (g_test_subprocess ()) {
-    setrlimit (RLIMIT_DATA, &little);
-    device = words_of_adopted (endless);
-    g_assert_null (device);
-    return;
-  }
-  g_test_trap_subprocess (NULL, 0, 0);
-  g_test_trap_assert_passed ();
+  g_assert_null (words_of_adopted (secret));
+  g_assert_null (words_of_adopted (endless));
+  g_assert_cmpint (pipe2 (ends, O_NONBLOCK), ==, 0);
+  g_assert_cmpint (write (ends[1], "first\nlast\n", 11), ==, 11);
+  g_assert_null (words_of_adopted (ends[1]));
+  close (ends[0]);
+  close (ends[1]);
 }
 
 /* A process of a machine's user is found whoever /proc says owns its directory. */
@@ -165,7 +147,6 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/process/words", test_words);
-  g_test_add_func ("/process/words-elsewhere", test_words_elsewhere);
   g_test_add_func ("/process/sweep-hidden", test_sweep_hidden);
   g_test_add_func ("/process/connect-full", test_connect_full);
   return g_test_run ();
