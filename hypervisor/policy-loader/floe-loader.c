@@ -4,6 +4,7 @@
 #include "common/floe-fd.h"
 #include "common/floe-json.h"
 #include "common/floe-log.h"
+#include "hypervisor/policy-loader/floe-kept.h"
 #include "server-sync/image/floe-table.h"
 
 #include <string.h>
@@ -13,8 +14,6 @@
 #define CLOCK_FILE "clock.json"
 #define CLOCK_MAX_BYTES 512
 #define CLOCK_STEP_S 60
-/* Where a copy of the policy in force is kept: offline, nothing else may be in the spool any more. */
-#define POLICY_FILE "policy.json"
 
 struct _FloeLoader {
   int state_dir; /* STATE/hypervisor */
@@ -200,32 +199,29 @@ find_policy (FloeLoader *loader, FloeTrust *trust, GError **error)
 {
   g_autoptr (GError) local = NULL;
   FloeVerified *verified = floe_trust_target (trust, loader->target, FLOE_POLICY_SIZE_MAX, NULL, &local);
-  g_autoptr (GBytes) kept = NULL;
+  g_autoptr (GBytes) document = NULL;
+  floe_autofd kept = -1;
 
   if (verified != NULL)
     return verified;
-  kept = floe_file_read_at (loader->state_dir, POLICY_FILE, FLOE_POLICY_SIZE_MAX, NULL);
-  if (kept != NULL)
-    verified = floe_trust_adopt (trust, loader->target, kept, NULL, NULL);
+  kept = floe_kept_open (loader->state_dir, NULL);
+  document = kept < 0 ? NULL : floe_kept_document (kept, NULL);
+  if (document != NULL)
+    verified = floe_trust_adopt (trust, loader->target, document, NULL, NULL);
   if (verified == NULL)
     g_propagate_error (error, g_steal_pointer (&local));
   return verified;
 }
 
 static FloeInForce *
-load (FloeLoader *loader, FloeTrust *trust, GError **error)
+build (FloeLoader *loader, FloeTrust *trust, FloeVerified *verified, GError **error)
 {
-  g_autoptr (FloeVerified) verified = find_policy (loader, trust, error);
-  g_autoptr (FloePolicy) policy = verified == NULL ? NULL : floe_policy_new (verified, error);
+  g_autoptr (FloePolicy) policy = floe_policy_new (verified, error);
   g_autoptr (FloeInForce) in_force = NULL;
   const FloePolicyImage *images;
-  size_t n_images, size;
-  const void *data;
+  size_t n_images;
 
   if (policy == NULL)
-    return NULL;
-  data = g_bytes_get_data (floe_verified_bytes (verified), &size);
-  if (!floe_file_replace_at (loader->state_dir, POLICY_FILE, data, size, 0600, error))
     return NULL;
   in_force = g_new0 (FloeInForce, 1);
   g_atomic_ref_count_init (&in_force->references);
@@ -239,14 +235,52 @@ load (FloeLoader *loader, FloeTrust *trust, GError **error)
   return g_steal_pointer (&in_force);
 }
 
-FloeInForce *
-floe_loader_resume (FloeLoader *loader, GError **error)
+static FloeInForce *
+load (FloeLoader *loader, FloeTrust *trust, GError **error)
 {
-  g_autoptr (FloeTrust) trust = floe_trust_open (loader->trust_dir, loader->spool, error);
+  g_autoptr (FloeVerified) verified = find_policy (loader, trust, error);
+  g_autoptr (FloeInForce) in_force = verified == NULL ? NULL : build (loader, trust, verified, error);
+
+  /* Before anybody enforces it, or a restart could go back behind it. */
+  if (in_force == NULL
+      || !floe_kept_save (loader->state_dir, loader->trust_dir, floe_verified_bytes (verified), error))
+    return NULL;
+  return g_steal_pointer (&in_force);
+}
+
+/* By the metadata of its own time. */
+static FloeInForce *
+load_kept (FloeLoader *loader, GError **error)
+{
+  floe_autofd kept = floe_kept_open (loader->state_dir, error);
+  g_autoptr (FloeTrust) trust = kept < 0 ? NULL : floe_trust_open (kept, loader->spool, error);
+  g_autoptr (GBytes) document = NULL;
+  g_autoptr (FloeVerified) verified = NULL;
 
   if (trust == NULL || !floe_trust_resume (trust, error))
     return NULL;
-  return load (loader, trust, error);
+  document = floe_kept_document (kept, error);
+  verified = document == NULL ? NULL : floe_trust_adopt (trust, loader->target, document, NULL, error);
+  return verified == NULL ? NULL : build (loader, trust, verified, error);
+}
+
+FloeInForce *
+floe_loader_resume (FloeLoader *loader, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  g_autoptr (FloeTrust) trust = floe_trust_open (loader->trust_dir, loader->spool, &local);
+  FloeInForce *in_force = NULL;
+
+  if (trust != NULL && floe_trust_resume (trust, &local))
+    in_force = load (loader, trust, &local);
+  if (in_force == NULL)
+    in_force = load_kept (loader, NULL);
+  if (in_force == NULL)
+    g_propagate_error (error, g_steal_pointer (&local));
+  else if (local != NULL)
+    floe_log (G_LOG_LEVEL_WARNING, "newest policy not usable, the last one that was stays in force", "ERROR",
+              local->message, NULL);
+  return in_force;
 }
 
 FloeInForce *
