@@ -24,7 +24,7 @@
  * put into the cache file, if there is one: a boot reads most chunks once, and would pay for writing each (measured in
  * docs/architecture.md). */
 
-#define MEMORY_CACHE (4u << 20)
+#define MEMORY_CACHE (2u << 20) /* two for each of nbdkit's eight threads: no reader waits for a slot */
 #define MIN_CODECS 2u
 #define MAX_CODECS 4u
 #define RETRY_FIRST_MS 50u

@@ -15,7 +15,7 @@ typedef struct {
   const char *agent;         /* chunk socket; NULL: what the store lacks is an error */
   const char
       *trace; /* file to which digests are added, a line each, in the order in which chunks are first read; or NULL */
-  const char *cache;   /* directory for a file of verified chunks, without a name; NULL: 4 MiB of memory */
+  const char *cache;   /* directory for a file of verified chunks, without a name; NULL: 2 MiB of memory alone */
   int cache_fd;        /* such a file already open, without a name and empty (for a jail that writes nowhere); -1 */
   uint64_t cache_size; /* bytes of that file at most */
 } FloeReaderOptions;
