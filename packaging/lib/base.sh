@@ -6,6 +6,8 @@ export FLOE_CACHE
 
 say() { printf '%s: %s\n' "${NAME:-floe}" "$*" >&2; }
 die() { printf '%s: FAILED: %s\n' "${NAME:-floe}" "$*" >&2; exit 1; }
+# quietly COMMAND...: for `... | quietly grep X`: grep -q would end at the first match, and under pipefail whoever still writes to it fails.
+quietly() { "$@" >/dev/null; }
 # figure NAME VALUE [UNIT]: the one form of every number that counts.
 figure() { echo "figure: $1 = $2${3:+ $3}"; }
 # wait_for SECONDS WHAT COMMAND...: polls; dies naming WHAT.
@@ -41,7 +43,7 @@ install_packages() {
   command -v apt-get >/dev/null || die 'apt-get is not here: Debian 12 or 13 is needed'
   while read -r name; do
     optional=${name%\?}
-    dpkg-query -W -f '${db:Status-Status}\n' "$optional" 2>/dev/null | grep -qx installed && continue
+    dpkg-query -W -f '${db:Status-Status}\n' "$optional" 2>/dev/null | quietly grep -x installed && continue
     missing+=("$name")
   done < <(awk -v sets=" $* " '/^#/ || /^$/ { next } /^\[/ { on = index(sets, " " substr($0, 2, length($0) - 2) " "); next } on' \
     "$SOURCE/packaging/packages")

@@ -211,7 +211,7 @@ machine_get() {
 machine_is() { [ "$(machine_get "$1" State)" = "$2" ]; }
 policy_in_force() {
   gdbus call --system --dest org.floe.Hypervisor1 --object-path /org/floe/Hypervisor1 \
-    --method org.freedesktop.DBus.Properties.Get org.floe.Hypervisor1 PolicyVersion | grep -q 'uint64 [1-9]'
+    --method org.freedesktop.DBus.Properties.Get org.floe.Hypervisor1 PolicyVersion | quietly grep 'uint64 [1-9]'
 }
 # Resident memory of one process, MiB.
 resident_mib() { awk '/^VmRSS/ { printf "%.1f", $2 / 1024 }' "/proc/$1/status"; }
@@ -226,5 +226,5 @@ together_mib() {
   done | awk '/^[0-9a-f]+-[0-9a-f]+ / { key = $5 == 0 ? "" : $4 " " $5 " " $3 }
     /^Rss:/ { rss = $2; sum += rss }
     /^Anonymous:/ { private += $2; shared = rss - $2; if (key == "") private += shared; else if (shared > most[key]) most[key] = shared }
-    END { for (k in most) private += most[k]; printf "%.1f %.1f", private / 1024, sum / 1024 }'
+    END { for (k in most) private += most[k]; printf "%.1f %.1f\n", private / 1024, sum / 1024 }'
 }

@@ -152,7 +152,7 @@ vm stop two --force
 say 'UEFI, with variables and two screens; suspended and resumed'
 vm start three
 pid=$(stat_of three pid)
-tr '\0' '\n' <"/proc/$pid/cmdline" | grep -q pflash0=firmware || die 'no UEFI firmware'
+tr '\0' '\n' <"/proc/$pid/cmdline" | quietly grep pflash0=firmware || die 'no UEFI firmware'
 vm suspend three
 vm resume three
 vm stop three --force
@@ -194,11 +194,11 @@ altered=$(ls -t "$STATE"/spool/targets/policy/*.test.json | head -n 1)
 sed -i 's/"Two"/"Mine"/' "$STATE"/spool/targets/policy/*.test.json
 refresh >/dev/null 2>err && die "an altered policy was taken ($altered)"
 [ "$(vm status | sed -n 's/^policy:.*version //p')" = "$version" ] || die 'another version is in force'
-vm status | grep -q '^problem:' || die 'status shows no problem'
+vm status | quietly grep '^problem:' || die 'status shows no problem'
 [ "$(machine_get two Title)" = Two ] || die 'a part of the altered policy is in force'
 spool
 refresh >/dev/null
-vm status | grep -q '^problem:' && die "a problem stays: $(vm status)"
+vm status | quietly grep '^problem:' && die "a problem stays: $(vm status)"
 vm start two
 vm stop two --force
 say 'a lease that has run out: neither a restart nor the same spool again renews it, a new timestamp does'

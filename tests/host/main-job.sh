@@ -81,7 +81,7 @@ wait_state office running 420
 say "office: desktop after $(machine_get office DesktopSeconds) s, $(($(machine_get office ImageFetchedBytes) / 1048576)) MiB fetched since the agent's restart"
 
 # -- Its packets, seen from the other side ------------------------------------------------------------------------------------------------
-arrived() { arrivals | cut -d' ' -f1-3 | grep -qxF "$1"; }
+arrived() { arrivals | cut -d' ' -f1-3 | quietly grep -xF "$1"; }
 for flow in 'tcp 198.51.100.10 80' 'tcp 198.51.100.10 8000' 'ping 198.51.100.10 -'; do
   wait_for 120 "office's $flow to arrive" arrived "$flow"
 done

@@ -104,7 +104,7 @@ card() { # card NAME COMMAND: to the loader NAME; waits for its answer
   before=$(grep -cE '^(done|error)' "$name.card" || true)
   echo "$*" >"$name.ctl"
   wait_for 20 "$name to answer '$*'" eval "[ \$(grep -cE '^(done|error)' $name.card || true) -gt $before ]"
-  tail -n 1 "$name.card" | grep -qx 'done' || die "$name: $*: $(tail -n 1 "$name.card")"
+  tail -n 1 "$name.card" | quietly grep -x 'done' || die "$name: $*: $(tail -n 1 "$name.card")"
 }
 loaders=()
 start_card() { # start_card NAME SLOT NETWORK: loader and guest; the loader's pid in $loader
@@ -248,7 +248,7 @@ card one close
 kill "$quitter" 2>/dev/null || true; wait "$quitter" 2>/dev/null || true
 wait "$one"
 ip link show floe0 >/dev/null 2>&1 && die 'the tap is still there'
-nft list tables | grep -qE ' floe0$' && die 'rules are still there'
+nft list tables | quietly grep -E ' floe0$' && die 'rules are still there'
 nft delete table netdev witness-floe0 2>/dev/null || true
 remembered() { grep -c 'src=10\.77\.0\.2 ' /proc/net/nf_conntrack 2>/dev/null || true; }
 before=$(remembered)
@@ -275,10 +275,10 @@ say 'a machine that ended while nobody watched'
 kill -KILL "$two"; wait "$two" 2>/dev/null || true
 echo quit >two.in
 wait_for 10 'the second tap to go' eval '! ip link show floe1'
-nft list tables | grep -q 'inet floe1$' || die 'the rules went with the tap: nothing to sweep'
+nft list tables | quietly grep 'inet floe1$' || die 'the rules went with the tap: nothing to sweep'
 "$TOOLS/net-card" sweep
-nft list tables | grep -qE ' floe1$' && die 'the sweep left rules'
-nft list tables | grep -q 'inet floe0$' || die 'the sweep took rules of a living tap'
+nft list tables | quietly grep -E ' floe1$' && die 'the sweep left rules'
+nft list tables | quietly grep 'inet floe0$' || die 'the sweep took rules of a living tap'
 card one close
 
 figure net_hostile_frames "$sent" frames

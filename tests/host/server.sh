@@ -77,8 +77,8 @@ fetch "$URL/chunks/abcd/$chunk.cacnk" | cmp - "data/repo/chunks/abcd/$chunk.cacn
 fetch -r 10-19 "$URL/chunks/abcd/$chunk.cacnk" | cmp - <(tail -c +11 "data/repo/chunks/abcd/$chunk.cacnk" | head -c 10)
 fetch -r -10 "$URL/chunks/abcd/$chunk.cacnk" | cmp - <(tail -c 10 "data/repo/chunks/abcd/$chunk.cacnk")
 [ "$(status -r 100000- "$URL/chunks/abcd/$chunk.cacnk")" = 416 ] || die 'a range past the end is no 416'
-fetch -I "$URL/chunks/abcd/$chunk.cacnk" | grep -qi '^content-length: 100000' || die 'HEAD does not tell the length'
-fetch -I "$URL/metadata/timestamp.json" | grep -qi '^cache-control: no-cache' || die 'caches may keep timestamp.json'
+fetch -I "$URL/chunks/abcd/$chunk.cacnk" | quietly grep -i '^content-length: 100000' || die 'HEAD does not tell the length'
+fetch -I "$URL/metadata/timestamp.json" | quietly grep -i '^cache-control: no-cache' || die 'caches may keep timestamp.json'
 [ "$(fetch --tlsv1.3 -w '%{http_code}' -o body "$URL/metadata/1.root.json")" = 200 ] || die 'no TLS 1.3'
 [ "$(fetch --tls-max 1.2 -w '%{http_code}' -o body "$URL/metadata/1.root.json")" = 200 ] || die 'no TLS 1.2'
 fetch --tls-max 1.1 --ciphers 'DEFAULT@SECLEVEL=0' "$URL/metadata/1.root.json" && die 'TLS 1.1 is spoken'

@@ -51,7 +51,7 @@ as ceremony init && die 'a second init made a second repository'
 says 'is a repository already'
 for key in ceremony/*.key; do
   [ "$(stat -c %a "$key")" = 600 ] || die "$key has mode $(stat -c %a "$key")"
-  head -n 1 "$key" | grep -q 'ENCRYPTED PRIVATE KEY' || die "$key is not encrypted"
+  head -n 1 "$key" | quietly grep 'ENCRYPTED PRIVATE KEY' || die "$key is not encrypted"
 done
 take() { mkdir -p "$1"; cp ceremony/*.pub ceremony/root.json "$1"/; }
 for person in alice bob carol images online; do take $person; mv ceremony/$person.key $person/; done

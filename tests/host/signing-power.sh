@@ -60,7 +60,7 @@ kill_at() {
   client fresh "$@"
   client current "$@"
   # A change of keys that had taken force says that it was made already.
-  floe-policy "$@" --repo repo "${common[@]}" >out 2>&1 || grep -q 'has this key already\|has no key' out || { cat out; die "'$*' after a kill at $call $instant"; }
+  floe-policy "$@" --repo repo "${common[@]}" >out 2>&1 || quietly grep 'has this key already\|has no key' out || { cat out; die "'$*' after a kill at $call $instant"; }
   floe-policy refresh --repo repo "${common[@]}" >out 2>&1 || { cat out; die "refresh after a kill at $call $instant of '$*'"; }
   [ -z "$(ls repo/drafts)" ] || die "'$*', killed at $call $instant and begun again, left drafts"
   client fresh "$@"
