@@ -2,6 +2,7 @@
 #include "hypervisor/machine/floe-host.h"
 
 #include "common/floe-fd.h"
+#include "common/floe-log.h"
 
 #include <string.h>
 
@@ -130,6 +131,18 @@ make_directories (FloeHost *host, GError **error)
   return staging >= 0;
 }
 
+/* Said once: what needs it is refused by name when it is asked for. */
+static void
+tell_missing (const FloeHost *host)
+{
+  g_auto (GStrv) sentences = floe_probe_host ();
+
+  for (char **at = sentences; *at != NULL; at++)
+    floe_log (G_LOG_LEVEL_WARNING, "this host lacks something", "ERROR", *at, NULL);
+  if (host->net == NULL)
+    floe_log (G_LOG_LEVEL_WARNING, "machines get no network", "ERROR", host->net_problem, NULL);
+}
+
 static gpointer
 io_run (gpointer data)
 {
@@ -151,6 +164,7 @@ floe_host_new (FloeHostConfig *config, GError **error)
   host->net = floe_net_new (&(FloeNetConfig){ .resolver = FALSE }, &net_error);
   if (host->net == NULL)
     host->net_problem = g_strdup (net_error->message);
+  tell_missing (host);
   host->io = g_main_context_new ();
   host->io_loop = g_main_loop_new (host->io, FALSE);
   host->io_thread = g_thread_new ("floe-qmp", io_run, host->io_loop);

@@ -5,6 +5,7 @@
 #include "common/floe-log.h"
 #include "hypervisor/net/floe-conntrack.h"
 #include "hypervisor/net/floe-dhcp.h"
+#include "hypervisor/net/floe-net-probe.h"
 #include "hypervisor/net/floe-rules-netlink.h"
 #include "hypervisor/net/floe-tap.h"
 
@@ -37,22 +38,9 @@ struct _FloeNetCard {
 /* -- The host ------------------------------------------------------------------------------------------------------- */
 
 static gboolean
-probe (FloeNetlink *filter, GError **error)
+check_rules (const FloeRuleset *ruleset, gpointer data, GError **error)
 {
-  g_autoptr (GString) missing = g_string_new (NULL);
-  const char *feature;
-
-  for (size_t i = 0;; i++) {
-    g_autoptr (FloeRuleset) ruleset = floe_ruleset_probe (i, &feature);
-    g_autoptr (GError) failure = NULL;
-
-    if (ruleset == NULL)
-      break;
-    if (!floe_rules_load (filter, ruleset, FALSE, &failure))
-      g_string_append_printf (missing, "%s%s [%s]", missing->len == 0 ? "" : "; ", feature, failure->message);
-  }
-  return missing->len == 0
-         || floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "the packet filter of this kernel lacks: %s", missing->str);
+  return floe_rules_load (data, ruleset, FALSE, error);
 }
 
 /* An address of the host's own inside the pool would make its neighbours unreachable, or a guest's link theirs. */
@@ -98,7 +86,7 @@ floe_net_new (const FloeNetConfig *config, GError **error)
     return NULL;
   net->filter = floe_netlink_open (NETLINK_NETFILTER, error);
   /* No connection has that address: asked only to know that the kernel can be. */
-  if (net->filter == NULL || !probe (net->filter, error)
+  if (net->filter == NULL || !floe_net_probe (check_rules, net->filter, error)
       || !floe_conntrack_forget (net->filter, (const uint8_t[4]){ 0 }, error))
     return NULL;
   return g_steal_pointer (&net);
