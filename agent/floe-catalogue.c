@@ -27,30 +27,6 @@ has_bit (const FloeCatalogueImage *image, size_t number)
   return (image->have[number / 8] >> number % 8 & 1) != 0;
 }
 
-/* The place of DIGEST in the table; FALSE when it is none of the image's. */
-static gboolean
-find_number (const FloeCatalogueImage *image, const FloeDigest *digest, size_t *number, FloeTableEntry *entry)
-{
-  size_t low = 0, high = floe_table_count (image->table);
-
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    int order;
-
-    floe_table_entry (image->table, middle, entry);
-    order = memcmp (digest->bytes, entry->digest.bytes, sizeof digest->bytes);
-    if (order == 0) {
-      *number = middle;
-      return TRUE;
-    }
-    if (order < 0)
-      high = middle;
-    else
-      low = middle + 1;
-  }
-  return FALSE;
-}
-
 static void
 set_bit (FloeCatalogueImage *image, size_t number, const FloeTableEntry *entry, gboolean have)
 {
@@ -69,7 +45,7 @@ mark_stored (const FloeDigest *digest, uint64_t size, gpointer data)
   FloeTableEntry entry;
   size_t number;
 
-  if (find_number (image, digest, &number, &entry) && size == entry.compressed_size)
+  if (floe_table_find_number (image->table, digest, &number, &entry) && size == entry.compressed_size)
     set_bit (image, number, &entry, TRUE);
   return TRUE;
 }
@@ -226,7 +202,7 @@ floe_catalogue_mark (FloeCatalogue *catalogue, const FloeDigest *digest, gboolea
   for (guint i = 0; i < catalogue->images->len; i++) {
     FloeCatalogueImage *image = catalogue->images->pdata[i];
 
-    if (find_number (image, digest, &number, &entry))
+    if (floe_table_find_number (image->table, digest, &number, &entry))
       set_bit (image, number, &entry, have);
   }
 }
@@ -238,7 +214,7 @@ floe_catalogue_has (FloeCatalogue *catalogue, const FloeDigest *digest)
   size_t number;
 
   for (guint i = 0; i < catalogue->images->len; i++)
-    if (find_number (catalogue->images->pdata[i], digest, &number, &entry))
+    if (floe_table_find_number (((FloeCatalogueImage *) catalogue->images->pdata[i])->table, digest, &number, &entry))
       return has_bit (catalogue->images->pdata[i], number);
   return FALSE;
 }
@@ -278,7 +254,7 @@ next_of_boot (FloeCatalogueImage *image, FloeTableEntry *entry)
     floe_boot_list_digest (image->boot, image->boot_at, &digest);
     image->boot_at = (image->boot_at + 1) % floe_boot_list_count (image->boot);
     image->boot_left--;
-    if (find_number (image, &digest, &number, entry) && !has_bit (image, number))
+    if (floe_table_find_number (image->table, &digest, &number, entry) && !has_bit (image, number))
       return TRUE;
   }
   return FALSE;

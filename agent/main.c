@@ -28,14 +28,13 @@ parse_arguments (Arguments *arguments, int argc, char **argv, GError **error)
       "N" },
     { NULL },
   };
-  g_autoptr (GOptionContext) context = g_option_context_new ("- fetch policy, images and chunks for this endpoint");
 
-  g_option_context_add_main_entries (context, entries, NULL);
-  if (!g_option_context_parse (context, &argc, &argv, error))
+  if (!floe_cli_parse_options ("floe-agent", "[--config FILE] [--interval SECONDS] [--background-rate KIB]",
+                               "Fetches policy, images and chunks for this endpoint.", entries, argc, argv, error))
     return FALSE;
-  if (argc != 1 || arguments->interval < 1 || arguments->interval > 7 * 24 * 3600 || arguments->background_rate < 0) {
+  if (arguments->interval < 1 || arguments->interval > 7 * 24 * 3600 || arguments->background_rate < 0) {
     g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                 "usage: [--config FILE] [--interval 1 to 604800] [--background-rate KIB]");
+                 "--interval is 1 to 604800 seconds, --background-rate 0 (no bound) or KiB a second");
     return FALSE;
   }
   return TRUE;
@@ -48,8 +47,10 @@ read_config (const char *path, GError **error)
   gsize size;
   const char *data;
 
-  if (text == NULL)
+  if (text == NULL) {
+    floe_cli_hint (error, FLOE_ERROR_NOT_FOUND, FLOE_CLI_NO_CONFIG);
     return NULL;
+  }
   data = g_bytes_get_data (text, &size);
   return floe_agent_config_parse (data != NULL ? data : "", size, path, error);
 }
@@ -66,7 +67,7 @@ run (const Arguments *arguments, GError **error)
 
   if (geteuid () == 0)
     return floe_error_set (error, FLOE_ERROR_REFUSED, "it does not run as root: start it as user floe-agent");
-  config = read_config (arguments->config != NULL ? arguments->config : "/etc/floe/floe.conf", error);
+  config = read_config (arguments->config != NULL ? arguments->config : FLOE_CLI_CONFIG, error);
   if (config == NULL || !floe_confine (error))
     return FALSE;
   agent = floe_agent_new (config, &options, error);

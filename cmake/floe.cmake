@@ -27,6 +27,9 @@ endif()
 
 pkg_check_modules(GLIB REQUIRED IMPORTED_TARGET glib-2.0>=2.74 gio-2.0 gio-unix-2.0 gobject-2.0)
 
+# Where nbdkit looks for plugins, given the prefix that it has; floe-hypervisord looks there too.
+set(FLOE_PLUGIN_DIR ${CMAKE_INSTALL_LIBDIR}/nbdkit/plugins)
+
 # floe_pkg(NAME module...): the imported target PkgConfig::NAME.
 macro(floe_pkg name)
   pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${ARGN})

@@ -22,5 +22,16 @@ int floe_cli_run (const char *program, const char *summary, const FloeCommand *c
 gboolean floe_cli_parse (const FloeCommand *command, const GOptionEntry *entries, int positional, int *argc, char ***argv,
                          GError **error) FLOE_WARN_UNUSED;
 
+/* The same for a program without subcommands, PROGRAM, that takes options alone; ARGUMENTS of them for usage. Prints the version
+ * and exits on --version, as on --help. */
+gboolean floe_cli_parse_options (const char *program, const char *arguments, const char *summary, const GOptionEntry *entries,
+                                 int argc, char **argv, GError **error) FLOE_WARN_UNUSED;
+
+/* Where the configuration of an endpoint lies unless --config names another; what to do where there is none. */
+#define FLOE_CLI_CONFIG "/etc/floe/floe.conf"
+#define FLOE_CLI_NO_CONFIG "--config names another; docs/architecture.md, 'Endpoint', says what it holds"
+/* Adds what to do to the message of an error CODE: "MESSAGE; HINT". Returns FALSE. */
+gboolean floe_cli_hint (GError **error, FloeError code, const char *hint);
+
 /* Prints "PROGRAM: message" and returns 1, or 2 when the error is one of usage. */
 int floe_cli_fail (const char *program, const GError *error);

@@ -43,29 +43,50 @@ floe_digest_equal_func (gconstpointer a, gconstpointer b)
   return floe_digest_equal (a, b);
 }
 
-void
-floe_digest_to_hex (const FloeDigest *digest, char hex[FLOE_DIGEST_HEX_SIZE])
+static void
+write_hex (const uint8_t *bytes, size_t size, char *hex)
 {
   static const char digits[] = "0123456789abcdef";
 
-  for (size_t i = 0; i < FLOE_DIGEST_SIZE; i++) {
-    hex[2 * i] = digits[digest->bytes[i] >> 4];
-    hex[2 * i + 1] = digits[digest->bytes[i] & 15];
+  for (size_t i = 0; i < size; i++) {
+    hex[2 * i] = digits[bytes[i] >> 4];
+    hex[2 * i + 1] = digits[bytes[i] & 15];
   }
-  hex[2 * FLOE_DIGEST_SIZE] = '\0';
+  hex[2 * size] = '\0';
+}
+
+char *
+floe_hex_encode (const void *data, size_t size)
+{
+  char *hex = g_malloc (2 * size + 1);
+
+  write_hex (data, size, hex);
+  return hex;
+}
+
+gboolean
+floe_hex_decode (const char *text, void *data, size_t size)
+{
+  uint8_t *bytes = data;
+
+  if (strspn (text, "0123456789abcdef") != 2 * size || text[2 * size] != '\0')
+    return FALSE;
+  for (size_t i = 0; i < size; i++)
+    bytes[i] = (uint8_t) (g_ascii_xdigit_value (text[2 * i]) << 4 | g_ascii_xdigit_value (text[2 * i + 1]));
+  return TRUE;
+}
+
+void
+floe_digest_to_hex (const FloeDigest *digest, char hex[FLOE_DIGEST_HEX_SIZE])
+{
+  write_hex (digest->bytes, FLOE_DIGEST_SIZE, hex);
 }
 
 gboolean
 floe_digest_from_hex (const char *hex, FloeDigest *digest, GError **error)
 {
-  FloeDigest parsed;
-
-  if (strspn (hex, "0123456789abcdef") != 2 * FLOE_DIGEST_SIZE || hex[2 * FLOE_DIGEST_SIZE] != '\0')
-    return floe_error_set (error, FLOE_ERROR_INVALID, "not a SHA-256 digest: 64 lower-case hexadecimal digits wanted");
-  for (size_t i = 0; i < FLOE_DIGEST_SIZE; i++)
-    parsed.bytes[i] = (uint8_t) (g_ascii_xdigit_value (hex[2 * i]) << 4 | g_ascii_xdigit_value (hex[2 * i + 1]));
-  *digest = parsed;
-  return TRUE;
+  return floe_hex_decode (hex, digest->bytes, FLOE_DIGEST_SIZE) ||
+         floe_error_set (error, FLOE_ERROR_INVALID, "not a SHA-256 digest: 64 lower-case hexadecimal digits wanted");
 }
 
 FloeDigester *

@@ -24,6 +24,11 @@ void floe_digest_to_hex (const FloeDigest *digest, char hex[FLOE_DIGEST_HEX_SIZE
 /* Exactly 64 lower-case hexadecimal digits, or INVALID. */
 gboolean floe_digest_from_hex (const char *hex, FloeDigest *digest, GError **error) FLOE_WARN_UNUSED;
 
+/* SIZE bytes of DATA in lower-case hexadecimal, to be freed. */
+char *floe_hex_encode (const void *data, size_t size);
+/* Exactly 2 * SIZE lower-case hexadecimal digits into SIZE bytes of DATA; FALSE, with DATA as it was, for anything else. */
+gboolean floe_hex_decode (const char *text, void *data, size_t size) FLOE_WARN_UNUSED;
+
 /* Running digest, for data that arrives in pieces. */
 typedef struct _FloeDigester FloeDigester;
 FloeDigester *floe_digester_new (void);

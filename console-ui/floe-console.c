@@ -13,25 +13,21 @@
 
 typedef struct {
   char *config, *bus, *language;
-  gboolean version;
 } Options;
 
 static gboolean
-parse_options (Options *options, int *argc, char ***argv, GError **error)
+parse_options (Options *options, int argc, char **argv, GError **error)
 {
   const GOptionEntry entries[] = {
     { "config", 0, 0, G_OPTION_ARG_FILENAME, &options->config, "accepted as by every program of Floe; holds nothing for this one",
       "FILE" },
     { "bus", 0, 0, G_OPTION_ARG_STRING, &options->bus, "D-Bus address instead of the system bus", "ADDRESS" },
     { "language", 0, 0, G_OPTION_ARG_STRING, &options->language, "language to begin in, if policy has it", "CODE" },
-    { "version", 0, 0, G_OPTION_ARG_NONE, &options->version, "print the version and exit", NULL },
     { NULL },
   };
-  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
 
-  g_option_context_set_summary (context, "Shows this computer's desktops and their screens.");
-  g_option_context_add_main_entries (context, entries, NULL);
-  return g_option_context_parse (context, argc, argv, error);
+  return floe_cli_parse_options ("floe-console", "[--bus ADDRESS] [--language CODE]",
+                                 "Shows this computer's desktops and their screens.", entries, argc, argv, error);
 }
 
 static GDBusConnection *
@@ -115,12 +111,8 @@ main (int argc, char **argv)
   g_autoptr (GError) error = NULL;
 
   floe_log_init ("floe-console");
-  if (!parse_options (&options, &argc, &argv, &error))
+  if (!parse_options (&options, argc, argv, &error))
     return floe_cli_fail ("floe-console", error);
-  if (options.version) {
-    g_print ("floe-console %s\n", FLOE_VERSION);
-    return 0;
-  }
   floe_language_init (options.language);
   gtk_disable_setlocale ();
   if (!gtk_init_check (NULL, NULL)) {

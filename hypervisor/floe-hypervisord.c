@@ -6,6 +6,7 @@
 
 #include <glib-unix.h>
 #include <signal.h>
+#include <unistd.h>
 
 #define BUS_NAME "org.floe.Hypervisor1"
 
@@ -32,6 +33,8 @@ serve (FloeHostConfig *config, GError **error)
   g_autoptr (GMainLoop) loop = NULL;
   guint name;
 
+  if (host != NULL && bus == NULL)
+    g_prefix_error (error, "system bus: ");
   if (daemon == NULL)
     return FALSE;
   g_dbus_connection_set_exit_on_close (bus, FALSE);
@@ -53,12 +56,11 @@ main (int argc, char **argv)
   g_autofree char *path = NULL;
   g_autofree char *plugin = NULL;
   const GOptionEntry entries[] = {
-    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &path, "configuration (/etc/floe/floe.conf)", "FILE" },
+    { "config", 0, 0, G_OPTION_ARG_FILENAME, &path, "configuration (/etc/floe/floe.conf)", "FILE" },
     { "plugin", 0, 0, G_OPTION_ARG_FILENAME, &plugin, "nbdkit plugin, instead of the configured one", "PATH" },
     { NULL },
   };
   FloeHostConfig *config;
-  const FloeCommand self = { "floe-hypervisord", "", "runs the machines of the policy in force", NULL };
   g_autoptr (GError) error = NULL;
 
   floe_log_init ("floe-hypervisord");
@@ -66,14 +68,18 @@ main (int argc, char **argv)
   /* From the first moment on, this thread is the one that others mean by "main". */
   if (!g_main_context_acquire (g_main_context_default ()))
     return 1;
-  if (!floe_cli_parse (&self, entries, 0, &argc, &argv, &error))
+  if (!floe_cli_parse_options ("floe-hypervisord", "[--config FILE] [--plugin PATH]", "Runs the machines of the policy in force.",
+                               entries, argc, argv, &error))
     return floe_cli_fail ("floe-hypervisord", error);
-  config = floe_host_config_load (path != NULL ? path : "/etc/floe/floe.conf", &error);
+  config = floe_host_config_load (path != NULL ? path : FLOE_CLI_CONFIG, &error);
   if (config != NULL && plugin != NULL) {
     g_free (config->plugin);
     config->plugin = g_steal_pointer (&plugin);
   }
-  if (config == NULL || !floe_privileges_drop (&error) || !serve (config, &error))
+  floe_cli_hint (&error, FLOE_ERROR_NOT_FOUND, FLOE_CLI_NO_CONFIG);
+  if (config != NULL && geteuid () != 0)
+    floe_error_set (&error, FLOE_ERROR_REFUSED, "root is needed: for users of machines, their taps, rules and mounts");
+  if (error != NULL || !floe_privileges_drop (&error) || !serve (config, &error))
     return floe_cli_fail ("floe-hypervisord", error);
   return 0;
 }

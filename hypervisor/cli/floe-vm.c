@@ -20,13 +20,15 @@ connect_to (GError **error)
       G_BUS_TYPE_SYSTEM, G_DBUS_OBJECT_MANAGER_CLIENT_FLAGS_DO_NOT_AUTO_START, NAME, ROOT, NULL, error);
   g_autofree char *owner = NULL;
 
-  if (manager == NULL)
+  if (manager == NULL) {
+    g_prefix_error (error, "system bus: ");
     return NULL;
+  }
   owner = g_dbus_object_manager_client_get_name_owner (G_DBUS_OBJECT_MANAGER_CLIENT (manager));
   if (owner != NULL)
     return manager;
   g_object_unref (manager);
-  floe_error_set (error, FLOE_ERROR_NOT_FOUND, "floe-hypervisord is not running");
+  floe_error_set (error, FLOE_ERROR_NOT_FOUND, "floe-hypervisord is not on the system bus: start it, or look at why it ended");
   return NULL;
 }
 
@@ -36,12 +38,14 @@ open_root (GError **error)
   FloeHypervisor1 *root = floe_hypervisor1_proxy_new_for_bus_sync (G_BUS_TYPE_SYSTEM, G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START,
                                                                    NAME, ROOT, NULL, error);
 
-  if (root == NULL)
+  if (root == NULL) {
+    g_prefix_error (error, "system bus: ");
     return NULL;
+  }
   if (floe_hypervisor1_get_version (root) != NULL)
     return root;
   g_object_unref (root);
-  floe_error_set (error, FLOE_ERROR_NOT_FOUND, "floe-hypervisord is not running");
+  floe_error_set (error, FLOE_ERROR_NOT_FOUND, "floe-hypervisord is not on the system bus: start it, or look at why it ended");
   return NULL;
 }
 

@@ -48,7 +48,7 @@ floe_authority_new (GDBusConnection *bus)
   authority->bus = g_object_ref (bus);
   authority->polkit = polkit_authority_get_sync (NULL, &error);
   if (authority->polkit == NULL)
-    floe_log (G_LOG_LEVEL_WARNING, "polkit is not reachable: only root may call", "ERROR", error->message, NULL);
+    floe_log (G_LOG_LEVEL_WARNING, "polkit is not reachable: only root may call", "REASON", error->message, NULL);
   return authority;
 }
 
@@ -108,7 +108,7 @@ floe_authority_check (FloeAuthority *authority, GDBusMethodInvocation *invocatio
   if (uid == 0)
     return TRUE;
   if (!ask_polkit (authority, sender, action, &allowed, &local))
-    floe_log (G_LOG_LEVEL_WARNING, "polkit gave no answer, call refused", "METHOD", method, "ERROR", local->message, NULL);
+    floe_log (G_LOG_LEVEL_WARNING, "polkit gave no answer, call refused", "METHOD", method, "REASON", local->message, NULL);
   if (allowed)
     return TRUE;
   return floe_error_set (error, FLOE_ERROR_REFUSED, "%s: user %u lacks the right %s, which polkit gives", method, uid,

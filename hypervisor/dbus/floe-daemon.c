@@ -104,7 +104,7 @@ find_or_make (FloeDaemon *daemon, const char *id)
     return machine;
   machine = floe_machine_new (daemon->host, id, free_slot (daemon), on_machine_changed, daemon, &error);
   if (machine == NULL) {
-    floe_log (G_LOG_LEVEL_WARNING, "machine cannot be set up", "VM", id, "ERROR", error->message, NULL);
+    floe_log (G_LOG_LEVEL_WARNING, "machine cannot be set up", "VM", id, "REASON", error->message, NULL);
     return NULL;
   }
   g_hash_table_add (daemon->used_slots, GUINT_TO_POINTER (floe_machine_slot (machine)));
@@ -208,7 +208,7 @@ autostart_one (gpointer data)
   g_autoptr (GError) error = NULL;
 
   if (!floe_machine_start (machine, &error))
-    floe_log (G_LOG_LEVEL_WARNING, "machine not started", "VM", floe_machine_id (machine), "ERROR", error->message, NULL);
+    floe_log (G_LOG_LEVEL_WARNING, "machine not started", "VM", floe_machine_id (machine), "REASON", error->message, NULL);
   return NULL;
 }
 
@@ -249,7 +249,7 @@ take_refreshed (gpointer data)
     floe_log (G_LOG_LEVEL_MESSAGE, "policy in force", "GROUP", daemon->host->config->group, NULL);
   } else {
     set_problem (daemon, refreshed->error->message);
-    floe_log (G_LOG_LEVEL_WARNING, "new policy refused, the one in force stays", "ERROR", refreshed->error->message, NULL);
+    floe_log (G_LOG_LEVEL_WARNING, "new policy refused, the one in force stays", "REASON", refreshed->error->message, NULL);
   }
   if (daemon->in_force != NULL)
     refreshed->version = floe_policy_version (daemon->in_force->policy);
@@ -302,7 +302,7 @@ adopt_all (FloeDaemon *daemon)
     if (machine == NULL)
       continue;
     if (!floe_machine_adopt (machine, &local))
-      floe_log (G_LOG_LEVEL_WARNING, "machine not adopted but ended", "VM", floe_machine_id (machine), "ERROR",
+      floe_log (G_LOG_LEVEL_WARNING, "machine not adopted but ended", "VM", floe_machine_id (machine), "REASON",
                 local->message, NULL);
     floe_machine_add_pids (machine, pids);
   }
@@ -310,7 +310,7 @@ adopt_all (FloeDaemon *daemon)
   if (killed > 0)
     floe_log (G_LOG_LEVEL_WARNING, "processes of machines without a record were killed", NULL);
   if (daemon->host->net != NULL && !floe_net_sweep (daemon->host->net, &error))
-    floe_log (G_LOG_LEVEL_WARNING, "old network rules not removed", "ERROR", error->message, NULL);
+    floe_log (G_LOG_LEVEL_WARNING, "old network rules not removed", "REASON", error->message, NULL);
 }
 
 static void
@@ -365,7 +365,7 @@ floe_daemon_new (FloeHost *host, GDBusConnection *bus, GError **error)
   daemon->export = floe_export_new (bus, host, daemon->authority, &actions);
   daemon->usb = floe_usb_new ("/sys", host->config->usb, on_usb_changed, daemon, &usb_error);
   if (daemon->usb == NULL)
-    floe_log (G_LOG_LEVEL_WARNING, "USB gate not in force", "ERROR", usb_error->message, NULL);
+    floe_log (G_LOG_LEVEL_WARNING, "USB gate not in force", "REASON", usb_error->message, NULL);
   else if (daemon->in_force != NULL)
     floe_usb_set_policy (daemon->usb, daemon->in_force->policy);
   return g_steal_pointer (&daemon);

@@ -2,6 +2,7 @@
 #include "hypervisor/dbus/floe-export.h"
 
 #include "common/floe-fd.h"
+#include "common/floe-log.h"
 #include "hypervisor/floe-hypervisor-dbus.h"
 
 #include <gio/gunixfdlist.h>
@@ -467,6 +468,10 @@ floe_export_usb_changed (FloeExport *export, GPtrArray *devices, const FloeUsbDe
   for (guint i = 0; i < devices->len; i++)
     g_variant_builder_add_value (&list, device_variant (g_ptr_array_index (devices, i)));
   floe_hypervisor1_set_usb_devices (export->root, g_variant_builder_end (&list));
-  if (changed != NULL && !gone)
-    floe_hypervisor1_emit_audit (export->root, "usb", device_variant (changed));
+  if (changed == NULL || gone)
+    return;
+  floe_log (G_LOG_LEVEL_MESSAGE, "USB device decided", "DEVICE", changed->path, "NAME", changed->name, "VERDICT",
+            verdict_name (changed->verdict), "VM", changed->machine[0] != '\0' ? changed->machine : NULL, "RULE", changed->rule,
+            "REASON", changed->problem[0] != '\0' ? changed->problem : NULL, NULL);
+  floe_hypervisor1_emit_audit (export->root, "usb", device_variant (changed));
 }

@@ -71,7 +71,9 @@ floe_host_config_load (const char *path, GError **error)
   g_autoptr (GError) local = NULL;
 
   if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &local)) {
-    floe_error_set (error, FLOE_ERROR_INVALID, "%s: %s", path, local->message);
+    gboolean missing = g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT);
+
+    floe_error_set (error, missing ? FLOE_ERROR_NOT_FOUND : FLOE_ERROR_INVALID, "%s: %s", path, local->message);
     return NULL;
   }
   if (!check_keys (file, path, error))

@@ -489,7 +489,7 @@ take_down_on_main (gpointer data)
     floe_process_unwatch (run->qemu);
   floe_nbd_free (g_steal_pointer (&run->nbd), FALSE);
   if (run->card != NULL && !floe_net_card_close (run->card, &error))
-    floe_log (G_LOG_LEVEL_WARNING, "network card not wholly removed", "VM", down->machine->id, "ERROR", error->message,
+    floe_log (G_LOG_LEVEL_WARNING, "network card not wholly removed", "VM", down->machine->id, "REASON", error->message,
               NULL);
   remove_run_directory (down->machine, run);
   if (!down->keep_disk) {

@@ -241,7 +241,7 @@ replace_rules (FloeMachine *machine, FloeNetCard *card, const FloePolicyMachine 
 
   if (floe_net_card_replace (card, spec != NULL && spec->network != NULL ? spec->network : &no_network, &error))
     return;
-  floe_log (G_LOG_LEVEL_WARNING, "new network rules refused, the old ones stay", "VM", machine->id, "ERROR", error->message,
+  floe_log (G_LOG_LEVEL_WARNING, "new network rules refused, the old ones stay", "VM", machine->id, "REASON", error->message,
             NULL);
 }
 
@@ -364,7 +364,7 @@ floe_machine_on_nbd_died (const char *last_words, guint deaths, gpointer data)
   FloeMachine *machine = data;
   FloeProcess *hopeless = NULL;
 
-  floe_log (G_LOG_LEVEL_WARNING, "nbdkit ended, starting it again", "VM", machine->id, "ERROR", last_words, NULL);
+  floe_log (G_LOG_LEVEL_WARNING, "nbdkit ended, starting it again", "VM", machine->id, "REASON", last_words, NULL);
   g_mutex_lock (&machine->lock);
   if (machine->run != NULL) {
     machine->run->nbd_deaths = deaths;
@@ -394,7 +394,7 @@ floe_machine_on_nbd_restarted (gpointer data)
   g_mutex_unlock (&machine->lock);
   /* Runs are taken down on this thread only: it stays while we write. */
   if (up != NULL && !floe_run_save (up, &error))
-    floe_log (G_LOG_LEVEL_WARNING, "record not written", "VM", machine->id, "ERROR", error->message, NULL);
+    floe_log (G_LOG_LEVEL_WARNING, "record not written", "VM", machine->id, "REASON", error->message, NULL);
 }
 
 /* The guest's first instruction, or its next one. */
@@ -682,7 +682,7 @@ desktop_up (FloeMachine *machine)
     return;
   floe_log (G_LOG_LEVEL_MESSAGE, "desktop is up", "VM", machine->id, NULL);
   if (!floe_run_save (run, &error))
-    floe_log (G_LOG_LEVEL_WARNING, "record not written", "VM", machine->id, "ERROR", error->message, NULL);
+    floe_log (G_LOG_LEVEL_WARNING, "record not written", "VM", machine->id, "REASON", error->message, NULL);
 }
 
 static gpointer

@@ -105,7 +105,7 @@ on_timer (gpointer data)
 
   nbd->timer = 0;
   if (!launch (nbd, &error)) {
-    floe_log (G_LOG_LEVEL_WARNING, "nbdkit cannot be started, trying again", "ERROR", error->message, NULL);
+    floe_log (G_LOG_LEVEL_WARNING, "nbdkit cannot be started, trying again", "REASON", error->message, NULL);
     schedule (nbd);
   } else {
     nbd->options.restarted (nbd->options.data);

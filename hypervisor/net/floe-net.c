@@ -139,7 +139,7 @@ restart_dhcp (gpointer data)
   card->restart = 0;
   if (!start_dhcp (card, &error)) {
     /* Nobody above can handle it: the guest's lease does not run out, and the next try may do better. */
-    floe_warning ("DHCP server does not start", "TAP", card->identity.tap, "ERROR", error->message);
+    floe_warning ("DHCP server does not start", "TAP", card->identity.tap, "REASON", error->message);
     card->restart = g_timeout_add (10 * DHCP_RESTART_MS, restart_dhcp, card);
   }
   return G_SOURCE_REMOVE;
@@ -251,7 +251,7 @@ floe_net_card_open (FloeNet *net, unsigned slot, const FloePolicyNetwork *networ
     g_autoptr (GError) second = NULL;
 
     if (!floe_net_card_close (card, &second))
-      floe_debug ("cleaning up after a failed start", "TAP", card->identity.tap, "ERROR", second->message);
+      floe_debug ("cleaning up after a failed start", "TAP", card->identity.tap, "REASON", second->message);
     return NULL;
   }
   return g_steal_pointer (&card);

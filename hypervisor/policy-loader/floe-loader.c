@@ -79,7 +79,7 @@ write_clock (FloeLoader *loader, gint64 refreshed, gint64 timestamp)
   g_autoptr (GError) error = NULL;
 
   if (!floe_file_replace_at (loader->state_dir, CLOCK_FILE, text, strlen (text), 0600, &error)) {
-    floe_log (G_LOG_LEVEL_WARNING, "clock not written", "ERROR", error->message, NULL);
+    floe_log (G_LOG_LEVEL_WARNING, "clock not written", "REASON", error->message, NULL);
     return FALSE;
   }
   loader->written = loader->highest;
@@ -278,7 +278,7 @@ floe_loader_resume (FloeLoader *loader, GError **error)
   if (in_force == NULL)
     g_propagate_error (error, g_steal_pointer (&local));
   else if (local != NULL)
-    floe_log (G_LOG_LEVEL_WARNING, "newest policy not usable, the last one that was stays in force", "ERROR",
+    floe_log (G_LOG_LEVEL_WARNING, "newest policy not usable, the last one that was stays in force", "REASON",
               local->message, NULL);
   return in_force;
 }

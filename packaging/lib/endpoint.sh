@@ -188,6 +188,15 @@ hypervisord_start() {
   wait_for 30 floe-hypervisord gdbus wait --system --timeout 1 org.floe.Hypervisor1
 }
 agent_start() { supervise /run/agent.pid "$LOGS/agent.log" "${as_agent[@]}" floe-agent --config $CONFIG; }
+# endpoint_up GROUP: server, bus, hypervisord and agent, until a policy is in force. server_data comes before.
+endpoint_up() {
+  server_start
+  endpoint_bus
+  endpoint_config "$1"
+  hypervisord_start
+  agent_start
+  wait_for 60 'a verified policy to be in force' policy_in_force
+}
 hypervisord_pid() { cat /run/hypervisord.pid; }
 agent_pid() { cat /run/agent.pid; }
 

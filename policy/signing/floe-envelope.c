@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "policy/signing/floe-envelope.h"
 
+#include "common/floe-digest.h"
 #include "common/floe-fd.h"
 #include "common/floe-json.h"
 #include "policy/trust/floe-canonical.h"
@@ -52,7 +53,9 @@ floe_time_parse (const char *text, gint64 *seconds, GError **error)
 static gboolean
 is_keyid (const char *text)
 {
-  return strspn (text, "0123456789abcdef") == 64 && text[64] == '\0';
+  FloeDigest id;
+
+  return floe_hex_decode (text, id.bytes, sizeof id.bytes);
 }
 
 static void

@@ -90,7 +90,7 @@ ask_terminal (FloePassphrase *passphrase, const char *what, gboolean confirm, GE
 
   if (tty < 0)
     return floe_error_set (error, FLOE_ERROR_UNSUPPORTED,
-                           "%s: its passphrase is needed and there is no terminal; give --passphrase-file", what);
+                           "%s: a passphrase is needed and there is no terminal; give --passphrase-file", what);
   if (!ask_once (tty, "Passphrase for", what, passphrase->text, error))
     return FALSE;
   if (!confirm)
@@ -106,7 +106,7 @@ const char *
 floe_passphrase_get (FloePassphrase *passphrase, const char *what, gboolean confirm, GError **error)
 {
   if (passphrase == NULL) {
-    floe_error_set (error, FLOE_ERROR_REFUSED, "%s: its passphrase is needed and none was given", what);
+    floe_error_set (error, FLOE_ERROR_REFUSED, "%s: a passphrase is needed and none was given", what);
     return NULL;
   }
   if (passphrase->known)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "policy/signing/floe-signer.h"
 
+#include "common/floe-digest.h"
 #include "common/floe-fd.h"
 #include "policy/signing/floe-token.h"
 #include "policy/trust/floe-key.h"
@@ -150,9 +151,7 @@ public_to_json (EVP_PKEY *key, const char *source, GError **error)
       set_openssl (error, FLOE_ERROR_INVALID, source);
       return NULL;
     }
-    value = g_malloc0 (2 * sizeof raw + 1);
-    for (size_t i = 0; i < size; i++)
-      g_snprintf (value + 2 * i, 3, "%02x", raw[i]);
+    value = floe_hex_encode (raw, size);
     return json_pack ("{s:s, s:s, s:{s:s}}", "keytype", "ed25519", "scheme", "ed25519", "keyval", "public", value);
   }
   if (!is_p256 (key)) {
@@ -476,7 +475,6 @@ floe_signer_sign (FloeSigner *signer, FloePassphrase *passphrase, const void *da
   unsigned char raw[SIGNATURE_MAX];
   size_t length = sizeof raw;
   const EVP_MD *digest;
-  char *hex;
 
   if (!unlock (signer, passphrase, error))
     return NULL;
@@ -490,8 +488,5 @@ floe_signer_sign (FloeSigner *signer, FloePassphrase *passphrase, const void *da
   }
   if (!check_signature (signer, digest, raw, length, data, size, error))
     return NULL;
-  hex = g_malloc0 (2 * length + 1);
-  for (size_t i = 0; i < length; i++)
-    g_snprintf (hex + 2 * i, 3, "%02x", raw[i]);
-  return hex;
+  return floe_hex_encode (raw, length);
 }

@@ -32,10 +32,10 @@ options_clear (Options *options)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, options_clear)
 
 #define COMMON_ENTRIES(options)                                                                                         \
-  { "repo", 0, 0, G_OPTION_ARG_FILENAME, &(options).repo, "The repository (DATA/repo)", "DIR" },                         \
-  { "keys", 0, 0, G_OPTION_ARG_FILENAME, &(options).keys, "Where the keys are that sign", "DIR" },                       \
+  { "repo", 0, 0, G_OPTION_ARG_FILENAME, &(options).repo, "the repository (DATA/repo)", "DIR" },                         \
+  { "keys", 0, 0, G_OPTION_ARG_FILENAME, &(options).keys, "where the keys are that sign", "DIR" },                       \
   { "passphrase-file", 0, 0, G_OPTION_ARG_FILENAME, &(options).passphrase_file,                                         \
-    "First line: passphrase of the private keys (default: ask)", "FILE" }
+    "first line: passphrase of the private keys (default: ask)", "FILE" }
 
 static gboolean
 usage (GError **error, const char *what)
@@ -136,9 +136,9 @@ run_init (int argc, char **argv, GError **error)
   g_auto (GStrv) roles = NULL, days = NULL;
   g_autofree char *type_name = NULL;
   const GOptionEntry extra[] = {
-    { "role", 0, 0, G_OPTION_ARG_STRING_ARRAY, &roles, "Keys of a role and how many must sign", "ROLE=M:KEY[,KEY...]" },
-    { "expires", 0, 0, G_OPTION_ARG_STRING_ARRAY, &days, "How long a version of a role is valid", "ROLE=DAYS" },
-    { "key-type", 0, 0, G_OPTION_ARG_STRING, &type_name, "Of new keys (default ed25519)", "ed25519|ecdsa" },
+    { "role", 0, 0, G_OPTION_ARG_STRING_ARRAY, &roles, "keys of a role and how many must sign", "ROLE=M:KEY[,KEY...]" },
+    { "expires", 0, 0, G_OPTION_ARG_STRING_ARRAY, &days, "how long a version of a role is valid", "ROLE=DAYS" },
+    { "key-type", 0, 0, G_OPTION_ARG_STRING, &type_name, "of new keys (default ed25519)", "ed25519|ecdsa" },
     { NULL },
   };
   FloeSignerType type;
@@ -161,7 +161,7 @@ run_key (int argc, char **argv, GError **error)
   floe_autofd keys = -1;
   const GOptionEntry extra[] = {
     { "key-type", 0, 0, G_OPTION_ARG_STRING, &type_name, "ed25519 (default) or ecdsa", "TYPE" },
-    { "token", 0, 0, G_OPTION_ARG_STRING, &token, "Take the key in this PKCS#11 token instead of making one", "pkcs11:..." },
+    { "token", 0, 0, G_OPTION_ARG_STRING, &token, "take the key in this PKCS#11 token instead of making one", "pkcs11:..." },
     { NULL },
   };
   FloeSignerType type;

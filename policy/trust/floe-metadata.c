@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "policy/trust/floe-metadata.h"
 
+#include "common/floe-digest.h"
 #include "common/floe-json.h"
 #include "policy/trust/floe-canonical.h"
 
@@ -279,16 +280,6 @@ parse_root (FloeMetadata *metadata, FloeJson *body, GError **error)
 
 /* -- Files that other files are told about --------------------------------------------------------------------------- */
 
-static gboolean
-from_hex (const char *text, guint8 *data, size_t size)
-{
-  if (strspn (text, "0123456789abcdef") != 2 * size || text[2 * size] != '\0')
-    return FALSE;
-  for (size_t i = 0; i < size; i++)
-    data[i] = (guint8) (g_ascii_xdigit_value (text[2 * i]) << 4 | g_ascii_xdigit_value (text[2 * i + 1]));
-  return TRUE;
-}
-
 static void
 read_hashes (FloeExpected *expected, FloeJson *object)
 {
@@ -298,9 +289,9 @@ read_hashes (FloeExpected *expected, FloeJson *object)
   expected->hashed = TRUE;
   expected->has_sha256 = sha256 != NULL;
   expected->has_sha512 = sha512 != NULL;
-  if (sha256 != NULL && !from_hex (any_string (sha256), expected->sha256.bytes, sizeof expected->sha256.bytes))
+  if (sha256 != NULL && !floe_hex_decode (any_string (sha256), expected->sha256.bytes, sizeof expected->sha256.bytes))
     floe_json_refuse (sha256, "64 lower-case hexadecimal digits wanted");
-  if (sha512 != NULL && !from_hex (any_string (sha512), expected->sha512, sizeof expected->sha512))
+  if (sha512 != NULL && !floe_hex_decode (any_string (sha512), expected->sha512, sizeof expected->sha512))
     floe_json_refuse (sha512, "128 lower-case hexadecimal digits wanted");
 }
 

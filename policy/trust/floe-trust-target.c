@@ -161,13 +161,8 @@ find_target (FloeTrust *trust, Search *search, GCancellable *cancellable, GError
 static char *
 hash_in_name (const FloeExpected *expected)
 {
-  GString *hex = g_string_new (NULL);
-  const guint8 *bytes = expected->has_sha256 ? expected->sha256.bytes : expected->sha512;
-  size_t size = expected->has_sha256 ? FLOE_DIGEST_SIZE : FLOE_SHA512_SIZE;
-
-  for (size_t i = 0; i < size; i++)
-    g_string_append_printf (hex, "%02x", bytes[i]);
-  return g_string_free (hex, FALSE);
+  return expected->has_sha256 ? floe_hex_encode (expected->sha256.bytes, FLOE_DIGEST_SIZE)
+                              : floe_hex_encode (expected->sha512, FLOE_SHA512_SIZE);
 }
 
 /* Where the target is in the repository; NULL for a name that is no relative path, which no transport is handed. */

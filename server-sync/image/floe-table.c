@@ -125,14 +125,20 @@ find (const FloeTable *table, const FloeDigest *digest, size_t *number)
 }
 
 gboolean
+floe_table_find_number (const FloeTable *table, const FloeDigest *digest, size_t *number, FloeTableEntry *entry)
+{
+  if (!find (table, digest, number))
+    return FALSE;
+  decode (table->entries + *number * FLOE_TABLE_ENTRY, entry);
+  return TRUE;
+}
+
+gboolean
 floe_table_find (const FloeTable *table, const FloeDigest *digest, FloeTableEntry *entry)
 {
   size_t number;
 
-  if (!find (table, digest, &number))
-    return FALSE;
-  decode (table->entries + number * FLOE_TABLE_ENTRY, entry);
-  return TRUE;
+  return floe_table_find_number (table, digest, &number, entry);
 }
 
 uint64_t

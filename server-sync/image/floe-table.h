@@ -24,6 +24,8 @@ size_t floe_table_count (const FloeTable *table);
 void floe_table_entry (const FloeTable *table, size_t number, FloeTableEntry *entry);
 /* Finds DIGEST by binary search, allocation-free. FALSE when there is none. */
 gboolean floe_table_find (const FloeTable *table, const FloeDigest *digest, FloeTableEntry *entry);
+/* The same, with the entry's number. */
+gboolean floe_table_find_number (const FloeTable *table, const FloeDigest *digest, size_t *number, FloeTableEntry *entry);
 /* Sum of the compressed sizes: what the image costs to fetch whole. */
 uint64_t floe_table_compressed_total (const FloeTable *table);
 /* Whether each chunk of INDEX is in TABLE with its size, and TABLE has no others: the two belong together. INVALID if not.

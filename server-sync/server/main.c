@@ -15,6 +15,8 @@
 
 #define LOG_SECONDS 60
 
+#define USAGE "--data DIR [--listen ADDRESS:PORT] [--user NAME]; --help shows more"
+
 typedef struct {
   char *data;
   char *user;
@@ -40,13 +42,11 @@ parse_arguments (Arguments *arguments, int argc, char **argv, GError **error)
     { "print-pin", 0, 0, G_OPTION_ARG_NONE, &arguments->print_pin, "print the pin for floe.conf and exit", NULL },
     { NULL },
   };
-  g_autoptr (GOptionContext) context = g_option_context_new ("- serve a Floe repository over HTTPS");
 
-  g_option_context_add_main_entries (context, entries, NULL);
-  if (!g_option_context_parse (context, &argc, &argv, error))
+  if (!floe_cli_parse_options ("floe-server", USAGE, "Serves a repository over HTTPS.", entries, argc, argv, error))
     return FALSE;
-  if (argc != 1 || arguments->data == NULL) {
-    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "usage: --data DIR [--listen ADDRESS:PORT]; --help shows more");
+  if (arguments->data == NULL) {
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "--data is needed; usage: floe-server " USAGE);
     return FALSE;
   }
   if (arguments->max_connections < 1 || arguments->max_connections > 100000 || arguments->max_per_address < 1 ||

@@ -29,12 +29,7 @@ say 'the same desktop streamed'
 endpoint_users
 endpoint_world
 server_data "$SOURCE/docs/examples/office.json"
-server_start
-endpoint_bus
-endpoint_config office
-hypervisord_start
-agent_start
-wait_for 60 'a verified policy to be in force' policy_in_force
+endpoint_up office
 [ "$(machine_get office State)" != stopped ] || floe-vm --config $CONFIG start office
 wait_for 600 'the desktop' machine_is office running
 fetched=$(machine_get office ImageFetchedBytes)

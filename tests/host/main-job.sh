@@ -38,12 +38,7 @@ for chunk in "${altered[@]}"; do
   byte=$(od -An -tu1 -j $((size / 2)) -N 1 "$chunk")
   printf "\\x$(printf %02x $((byte ^ 16)))" | dd of="$chunk" bs=1 seek=$((size / 2)) conv=notrunc status=none
 done
-server_start
-endpoint_bus
-endpoint_config office
-hypervisord_start
-agent_start
-wait_for 60 'a verified policy to be in force' policy_in_force
+endpoint_up office
 display_start
 console_start
 

@@ -51,11 +51,30 @@ test_refuses_hex (void)
   }
 }
 
+static void
+test_hex (void)
+{
+  const unsigned char bytes[] = { 0x00, 0x7f, 0x80, 0xff };
+  const char *const bad[] = { "007f80f", "007f80ff0", "007F80FF", "007f80fg", "", " 07f80ff" };
+  unsigned char read[sizeof bytes] = { 1, 2, 3, 4 };
+  g_autofree char *hex = floe_hex_encode (bytes, sizeof bytes);
+  g_autofree char *nothing = floe_hex_encode (bytes, 0);
+
+  g_assert_cmpstr (hex, ==, "007f80ff");
+  g_assert_cmpstr (nothing, ==, "");
+  for (size_t i = 0; i < G_N_ELEMENTS (bad); i++)
+    g_assert_false (floe_hex_decode (bad[i], read, sizeof read));
+  g_assert_cmpint (read[0], ==, 1);
+  g_assert_true (floe_hex_decode (hex, read, sizeof read));
+  g_assert_cmpmem (read, sizeof read, bytes, sizeof bytes);
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/digest/vectors", test_vectors);
   g_test_add_func ("/digest/refuses-hex", test_refuses_hex);
+  g_test_add_func ("/digest/hex", test_hex);
   return g_test_run ();
 }
