@@ -173,13 +173,24 @@ floe_host_new (FloeHostConfig *config, GError **error)
   return g_steal_pointer (&host);
 }
 
+static gboolean
+io_quit (gpointer data)
+{
+  g_main_loop_quit (data);
+  return G_SOURCE_REMOVE;
+}
+
 void
 floe_host_free (FloeHost *host)
 {
   if (host == NULL)
     return;
   if (host->io_thread != NULL) {
-    g_main_loop_quit (host->io_loop);
+    g_autoptr (GSource) last = g_idle_source_new ();
+
+    /* From inside the loop: a quit that comes before the thread has entered it would be forgotten, and the join wait for ever. */
+    g_source_set_callback (last, io_quit, host->io_loop, NULL);
+    g_source_attach (last, host->io);
     g_thread_join (host->io_thread);
   }
   g_clear_pointer (&host->io_loop, g_main_loop_unref);
