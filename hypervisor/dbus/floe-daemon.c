@@ -20,12 +20,15 @@
  * floe_main_call(). */
 
 #define TICK_S 60
+#define REFRESH_PAUSE_US G_USEC_PER_SEC
 #define DAY_S 86400
 
 struct _FloeDaemon {
   FloeHost *host;
   FloeLoader *loader;
   GMutex loading; /* the loader, one thread at a time */
+  GMutex gate;    /* for the next two; held for moments */
+  gboolean refreshing, again;
   FloeInForce *in_force;
   GHashTable *machines; /* id -> FloeMachine */
   GHashTable *used_slots;
@@ -256,9 +259,8 @@ take_refreshed (gpointer data)
 }
 
 static gboolean
-refresh (gpointer data, guint64 *version, GError **error)
+refresh_once (FloeDaemon *daemon, guint64 *version, GError **error)
 {
-  FloeDaemon *daemon = data;
   g_autoptr (GError) local = NULL;
   Refreshed refreshed = { .daemon = daemon };
 
@@ -272,6 +274,47 @@ refresh (gpointer data, guint64 *version, GError **error)
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&local));
   return FALSE;
+}
+
+/* FALSE while another thread is at it, which then looks again when it has done. */
+static gboolean
+begin_refresh (FloeDaemon *daemon)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&daemon->gate);
+
+  daemon->again = daemon->refreshing;
+  daemon->refreshing = TRUE;
+  return !daemon->again;
+}
+
+/* Whether to look again. */
+static gboolean
+end_refresh (FloeDaemon *daemon)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&daemon->gate);
+
+  daemon->refreshing = daemon->again;
+  daemon->again = FALSE;
+  return daemon->refreshing;
+}
+
+/* One at a time and no faster than a second apart: an agent that calls without end must take neither all the threads that answer
+ * the console nor the host's processors and log. */
+static gboolean
+refresh (gpointer data, guint64 *version, GError **error)
+{
+  FloeDaemon *daemon = data;
+  gboolean done;
+
+  if (!begin_refresh (daemon))
+    return floe_error_set (error, FLOE_ERROR_BUSY, "the spool is being looked at; it will be once more after that");
+  done = refresh_once (daemon, version, error);
+  while (end_refresh (daemon)) {
+    g_usleep (REFRESH_PAUSE_US);
+    g_clear_error (error);
+    done = refresh_once (daemon, version, error);
+  }
+  return done;
 }
 
 static gboolean
@@ -353,6 +396,7 @@ floe_daemon_new (FloeHost *host, GDBusConnection *bus, GError **error)
 
   daemon->host = host;
   g_mutex_init (&daemon->loading);
+  g_mutex_init (&daemon->gate);
   daemon->machines = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)floe_machine_unref);
   daemon->used_slots = g_hash_table_new (NULL, NULL);
   daemon->autostarted = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
@@ -416,6 +460,7 @@ floe_daemon_free (FloeDaemon *daemon)
   floe_loader_free (daemon->loader);
   floe_authority_free (daemon->authority);
   g_mutex_clear (&daemon->loading);
+  g_mutex_clear (&daemon->gate);
   g_free (daemon->problem);
   g_free (daemon);
 }

@@ -11,6 +11,8 @@
 
 #define ROOT "/org/floe/Hypervisor1"
 #define MACHINES ROOT "/machine/"
+/* Twice what 32 machines can use, of which each may still run an older version. */
+#define REPORTS_MAX 128
 /* A guest without a SPICE agent never says that its desktop is up; its image must arrive all the same. */
 #define STARTING_MAX_US (10 * 60 * G_USEC_PER_SEC)
 
@@ -50,6 +52,14 @@ floe_export_escape (const char *id)
   if (escaped->len == 0)
     g_string_append_c (escaped, '_');
   return g_string_free (escaped, FALSE);
+}
+
+/* A method may still be at work in its thread when its machine leaves the policy: the closure, which lives as long as the call,
+ * has a reference of its own. */
+static void
+release_machine (gpointer data, GClosure *closure G_GNUC_UNUSED)
+{
+  floe_machine_unref (data);
 }
 
 static void
@@ -192,6 +202,20 @@ typedef struct {
   ImageReport report;
 } NewReport;
 
+static gboolean
+nobody_uses (gpointer image, gpointer report G_GNUC_UNUSED, gpointer data)
+{
+  FloeExport *export = data;
+  GHashTableIter iter;
+  gpointer exported;
+
+  g_hash_table_iter_init (&iter, export->machines);
+  while (g_hash_table_iter_next (&iter, NULL, &exported))
+    if (g_strcmp0 (floe_hypervisor1_machine_get_image (((Exported *)exported)->skeleton), image) == 0)
+      return FALSE;
+  return TRUE;
+}
+
 static void
 take_report (gpointer data)
 {
@@ -200,6 +224,9 @@ take_report (gpointer data)
   GHashTableIter iter;
   gpointer exported;
 
+  /* The agent may report an image before its policy is in force, and may invent as many as it likes. */
+  if (g_hash_table_size (export->reports) >= REPORTS_MAX)
+    g_hash_table_foreach_remove (export->reports, nobody_uses, export);
   g_hash_table_insert (export->reports, g_strdup (new_report->image),
                        g_memdup2 (&new_report->report, sizeof new_report->report));
   g_hash_table_iter_init (&iter, export->machines);
@@ -207,7 +234,6 @@ take_report (gpointer data)
     show_report (export, exported);
 }
 
-/* Only what some machine uses is remembered, so that the table is bounded by the policy. */
 static gboolean
 on_report_image (FloeHypervisor1 *object, GDBusMethodInvocation *invocation, const char *image, guint64 have, guint64 total,
                  guint64 fetched, gpointer data)
@@ -397,7 +423,8 @@ floe_export_add_machine (FloeExport *export, FloeMachine *machine)
   exported->skeleton = floe_hypervisor1_machine_skeleton_new ();
   prepare_skeleton (export, exported->skeleton);
   for (size_t i = 0; i < G_N_ELEMENTS (methods); i++)
-    g_signal_connect (exported->skeleton, methods[i].signal, methods[i].handler, machine);
+    g_signal_connect_data (exported->skeleton, methods[i].signal, methods[i].handler, floe_machine_ref (machine),
+                           release_machine, 0);
   floe_hypervisor1_machine_set_id (exported->skeleton, floe_machine_id (machine));
   g_hash_table_insert (export->machines, g_strdup (floe_machine_id (machine)), exported);
   show_view (export, exported);

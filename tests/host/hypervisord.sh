@@ -216,6 +216,19 @@ spool
 refresh >/dev/null
 vm start two
 vm stop two --force
+say 'an agent taken over calls without end: neither memory nor log nor other callers pay for it'
+resident() { awk '/^VmRSS/ { print $2 }' "/proc/$DAEMON_PID/status"; }
+"$BUILD/tests/bus-flood" reports 2000 >/dev/null
+before=$(resident)
+"$BUILD/tests/bus-flood" reports 60000 >flood.log
+[ "$(cat flood.log)" = 60000 ] || die "$(cat flood.log) of 60000 reports taken"
+grown=$(($(resident) - before))
+figure hypervisord_flood_growth $grown KiB
+[ "$grown" -lt 8192 ] || die "60000 reports of invented images: $grown KiB more"
+before=$(grep -c 'policy in force' daemon.log)
+"$BUILD/tests/bus-flood" spool 400 >flood.log
+taken=$(($(grep -c 'policy in force' daemon.log) - before))
+[ "$taken" -ge 1 ] && [ "$taken" -le 40 ] || die "400 calls looked at the spool $taken times"
 setpriv --reuid 65534 --clear-groups floe-vm start one 2>err && die 'user nobody started a machine'
 grep -q 'org.floe.hypervisor1.control' err || die "$(cat err)"
 
