@@ -103,8 +103,6 @@ bind_flags (FloeJailKind kind)
   switch (kind) {
   case FLOE_JAIL_DEVICE:
     return MS_NOSUID | MS_NOEXEC;
-  case FLOE_JAIL_WRITABLE:
-    return MS_NOSUID | MS_NODEV | MS_NOEXEC;
   case FLOE_JAIL_PROGRAM:
     return MS_RDONLY | MS_NOSUID | MS_NODEV;
   case FLOE_JAIL_READ_ONLY:

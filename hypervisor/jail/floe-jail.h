@@ -14,7 +14,6 @@ typedef enum {
   FLOE_JAIL_READ_ONLY, /* a file or directory; nothing in it runs as a device or set-uid */
   FLOE_JAIL_PROGRAM,   /* the same, and may be executed or mapped executable */
   FLOE_JAIL_DEVICE,    /* a device node, for reading and writing */
-  FLOE_JAIL_WRITABLE,  /* a directory that its user may write to */
   FLOE_JAIL_LINK,      /* a symbolic link to SOURCE */
 } FloeJailKind;
 

@@ -285,8 +285,18 @@ bind_kvm (FloeJail *jail, GError **error)
   return floe_jail_bind (jail, FLOE_JAIL_DEVICE, "/dev/kvm", "/dev/kvm", error);
 }
 
+/* The largest file that an honest QEMU writes: a disk written full, with what qcow2 adds, or the memory of a suspended machine with
+ * its screens'. One that its guest took over fills the host's disk up to there and no further. */
+static rlim_t
+largest_file (const FloeRun *run)
+{
+  guint64 disk = floe_library_image_info (run->image)->size;
+
+  return disk + disk / 4 + ((guint64)run->spec->memory_mib << 20) + (UINT64_C (2) << 30);
+}
+
 static FloeJail *
-make_jail (FloeMachine *machine, const Handed *handed, GError **error)
+make_jail (FloeMachine *machine, const FloeRun *run, const Handed *handed, GError **error)
 {
   uid_t uid = floe_machine_qemu_uid (machine);
   g_autoptr (FloeJail) jail = floe_jail_new (machine->host->staging, uid, uid);
@@ -308,6 +318,7 @@ make_jail (FloeMachine *machine, const Handed *handed, GError **error)
   /* Threads count as processes: vCPUs, I/O workers, SPICE. */
   floe_jail_set_limit (jail, RLIMIT_NPROC, 512);
   floe_jail_set_limit (jail, RLIMIT_NOFILE, 1024);
+  floe_jail_set_limit (jail, RLIMIT_FSIZE, largest_file (run));
   return g_steal_pointer (&jail);
 }
 
@@ -355,7 +366,7 @@ spawn_qemu (FloeMachine *machine, FloeRun *run, const Handed *handed, gboolean i
                            "machine %s was suspended under another policy or on another host and "
                            "cannot go on; stop it by force to throw its saved state away",
                            machine->id);
-  jail = make_jail (machine, handed, error);
+  jail = make_jail (machine, run, handed, error);
   if (jail == NULL)
     return FALSE;
   run->qemu = floe_process_spawn (jail, argv, error);

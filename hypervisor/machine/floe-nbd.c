@@ -6,6 +6,7 @@
 #include "hypervisor/machine/floe-socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #define SOCKET_NAME "socket"
@@ -35,14 +36,14 @@ floe_nbd_argv (const char *nbdkit, const char *plugin)
   /* One request at a time would make QEMU wait for a chunk of another request. */
   g_strv_builder_add_many (builder, nbdkit, "--foreground", "--readonly", "--log=stderr", "--threads=8", plugin,
                            "index=/image/index", "table=/image/table", "store=/chunks", "agent=/agent/chunks.sock",
-                           "cache=/cache", NULL);
+                           "cache-fd=4", NULL);
   argv = g_strv_builder_end (builder);
   g_strv_builder_unref (builder);
   return argv;
 }
 
 static FloeJail *
-make_jail (FloeNbd *nbd, GError **error)
+make_jail (FloeNbd *nbd, int cache, GError **error)
 {
   /* One malloc arena: eight threads that mostly use buffers made beforehand would each keep megabytes of their own. */
   static const char *const environment[] = { "LISTEN_FDS=1", "LISTEN_PID=1", "MALLOC_ARENA_MAX=1", NULL };
@@ -56,15 +57,34 @@ make_jail (FloeNbd *nbd, GError **error)
       || !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, floe_library_image_index (nbd->options.image), "/image/index", error)
       || !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, floe_library_image_table (nbd->options.image), "/image/table", error)
       || !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, chunks, "/chunks", error)
-      || !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, agent, "/agent", error)
-      || !floe_jail_bind (jail, FLOE_JAIL_WRITABLE, nbd->cache, "/cache", error))
+      || !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, agent, "/agent", error))
     return NULL;
   floe_jail_pass (jail, nbd->listener, 3);
+  floe_jail_pass (jail, cache, 4);
   floe_jail_set_environment (jail, environment);
   floe_jail_set_limit (jail, RLIMIT_NPROC, 64);
   floe_jail_set_limit (jail, RLIMIT_NOFILE, 256);
   floe_jail_set_limit (jail, RLIMIT_FSIZE, CACHE_FILE_MAX);
   return g_steal_pointer (&jail);
+}
+
+/* A file without a name, open: who takes nbdkit over has this one to write to, up to its limit, and can leave nothing behind. */
+static int
+open_cache (const char *path, GError **error)
+{
+  floe_autofd dir = floe_dir_make (path, 0700, error);
+  int fd;
+
+  if (dir < 0)
+    return -1;
+  fd = openat (dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (fd < 0 && errno == EOPNOTSUPP) {
+    fd = openat (dir, "cache", O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    unlinkat (dir, "cache", 0);
+  }
+  if (fd < 0)
+    floe_error_set_errno (error, errno, "make a file in %s", path);
+  return fd;
 }
 
 static void on_ended (FloeProcess *process, gpointer data);
@@ -74,17 +94,15 @@ launch (FloeNbd *nbd, GError **error)
 {
   g_auto (GStrv) argv = floe_nbd_argv (nbd->options.host->config->nbdkit, "/plugin.so");
   g_autoptr (FloeJail) jail = NULL;
-  floe_autofd cache = floe_dir_make (nbd->cache, 0700, error);
+  floe_autofd cache = open_cache (nbd->cache, error);
 
   if (cache < 0)
     return FALSE;
-  if (fchown (cache, nbd->options.uid, nbd->options.uid) < 0)
-    return floe_error_set_errno (error, errno, "give %s to user %u", nbd->cache, nbd->options.uid);
   if (nbd->listener < 0)
     nbd->listener = floe_socket_listen_at (nbd->options.directory_fd, SOCKET_NAME, nbd->options.qemu_uid, error);
   if (nbd->listener < 0)
     return FALSE;
-  jail = make_jail (nbd, error);
+  jail = make_jail (nbd, cache, error);
   if (jail == NULL)
     return FALSE;
   nbd->process = floe_process_spawn (jail, argv, error);

@@ -24,7 +24,7 @@ typedef struct {
   uid_t uid;        /* nbdkit's; also its gid */
   uid_t qemu_uid;   /* who may connect */
   FloeLibraryImage *image;
-  const char *cache; /* directory for decompressed chunks, made and given to UID here */
+  const char *cache; /* directory for the file of decompressed chunks, made here */
   FloeNbdDied died;
   FloeNbdRestarted restarted;
   gpointer data; /* of both */

@@ -91,6 +91,14 @@ has_only "$(pgrep -x dnsmasq)" net_admin net_bind_service || die 'the DHCP serve
 has_only "$(stat_of one pid)" || die 'QEMU has capabilities'
 has_only "$(stat_of one nbd_pid)" || die 'nbdkit has capabilities'
 
+say 'a QEMU or nbdkit that its guest took over fills no disk: no file beyond what the machine has, nowhere to make others'
+size=$(awk '/^Max file size/ { print $4 }' "/proc/$(stat_of one pid)/limits")
+[ "$size" != unlimited ] && [ "$size" -lt $((3 << 30)) ] || die "QEMU may write files of $size bytes"
+for process in pid nbd_pid; do
+  writable=$(awk '$6 ~ /^rw/ && $5 !~ /^\/dev\// { print $5 }' "/proc/$(stat_of one $process)/mountinfo")
+  [ -z "$writable" ] || die "$process may write to $writable"
+done
+
 say "two machines"
 vm start two
 goes_on two
