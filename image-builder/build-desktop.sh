@@ -19,7 +19,7 @@ usage() {
 usage: $program [OPTION...] OUTPUT.raw
 
   --suite NAME        Debian release (trixie)
-  --mirror URL        archive (http://deb.debian.org/debian)
+  --mirror URL        archive (the one that this host's apt uses)
   --packages A,B,C    more packages than the desktop's own
   --add DIR           files copied over the tree, owned by root (may repeat)
   --size SIZE         virtual size of the disk (6G)
@@ -30,7 +30,7 @@ usage: $program [OPTION...] OUTPUT.raw
 TXT
 }
 
-suite=trixie mirror=http://deb.debian.org/debian extra= size=6G user=user locale=en_GB.UTF-8 keyboard=gb fresh=
+suite=trixie mirror= extra= size=6G user=user locale=en_GB.UTF-8 keyboard=gb fresh=
 adds=()
 while [ $# -gt 0 ]; do
   case $1 in
@@ -133,7 +133,18 @@ progress() {
 }
 
 say "tree of Debian $suite with a desktop (several minutes the first time)"
-sources=("deb $mirror $suite main" "deb $mirror $suite-updates main")
+# A site's own mirrors are the ones that its hosts use. Where apt names none, mmdebstrap knows Debian's.
+mirror_of() {
+  apt-get indextargets --format '$(ORIGIN)/$(LABEL)/$(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+    awk -v wanted="Debian/$1/main" '$1 == wanted && uri == "" { uri = $2 } END { print uri }'
+}
+sources=()
+mirror=${mirror:-$(mirror_of Debian)}
+security=$(mirror_of Debian-Security)
+if [ -n "$mirror" ]; then
+  sources=("deb $mirror $suite main" "deb $mirror $suite-updates main")
+  [ -z "$security" ] || sources+=("deb $security $suite-security main")
+fi
 mmdebstrap --variant=minbase --architectures=amd64 --include="$packages" \
   --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Retries "3"' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \

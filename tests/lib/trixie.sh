@@ -6,7 +6,7 @@
 #
 # The tree is $FLOE_CACHE/trixie-NAME-<hash of the packages, the suite and this recipe>; it is whole or not there (built in a
 # temporary directory, then renamed), and two makers wait for one another. Whoever uses it only reads it: copy, or mount an
-# overlay over it. FLOE_MIRROR names another Debian mirror.
+# overlay over it. FLOE_MIRROR names another mirror than this host's apt uses.
 
 trixie_recipe=3
 
@@ -32,20 +32,22 @@ trixie_progress() {
 
 # trixie_make TREE PACKAGE...: builds TREE; only the holder of the lock calls it.
 trixie_make() {
-  local tree=$1 tag part list
+  local tree=$1 tag part list mirror
   shift
   tag=$(basename "$tree")
   # Left by makers that died: only the lock's holder makes any.
   rm -rf "$tree".part.*
   part=$(mktemp -d "$tree.part.XXXXXX")
   list=$(IFS=,; echo "$*")
+  mirror=${FLOE_MIRROR:-$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+    awk '$1 == "Debian" && uri == "" { uri = $2 } END { print uri }')}
   echo "$tag: making it with mmdebstrap; this takes a minute or two" >&2
   # Documentation, translations and the package cache are of no use to a tree that only compiles and runs tests.
   if ! mmdebstrap --mode=root --variant=apt --format=directory --include="ca-certificates,$list" \
       --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Retries "5"' \
       --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
       --dpkgopt='path-exclude=/usr/share/locale/*' \
-      trixie "$part" "${FLOE_MIRROR:-http://deb.debian.org/debian}" 2>&1 | tee "$part.log" | trixie_progress "$tag"; then
+      trixie "$part" ${mirror:+"$mirror"} 2>&1 | tee "$part.log" | trixie_progress "$tag"; then
     tail -n 20 "$part.log" >&2
     rm -rf --one-file-system "$part" "$part.log"
     echo "$tag: mmdebstrap could not make the tree" >&2
