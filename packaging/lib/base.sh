@@ -19,6 +19,14 @@ wait_for() {
   done
 }
 
+# pictures_differ A B: whether more than 5,000 pixels of two pictures differ by more than a shade.
+pictures_differ() {
+  local pixels
+  # It answers 1 for pictures that differ, and with an exponent for many pixels.
+  pixels=$(compare -metric AE -fuzz 5% "$1" "$2" null: 2>&1 || true)
+  awk -v n="${pixels%% *}" 'BEGIN { exit !(n + 0 > 5000) }'
+}
+
 # with_progress WHAT LOG COMMAND...: runs COMMAND with its output in LOG, a line every 15 seconds; shows LOG's end when it fails.
 with_progress() {
   local what=$1 log=$2 started=$SECONDS pid status=0; shift 2

@@ -133,7 +133,7 @@ screenshot "$LOGS/one.png"
 xdotool key ctrl+alt+Right
 sleep 6
 screenshot "$LOGS/two.png"
-[ "$(compare -metric AE -fuzz 5% "$LOGS/one.png" "$LOGS/two.png" null: 2>&1 | cut -d. -f1 | tr -dc 0-9)" -gt 5000 ] || die 'the hotkey switched nothing'
+pictures_differ "$LOGS/one.png" "$LOGS/two.png" || die 'the hotkey switched nothing'
 [ "$(state office) $(state internet)" = 'running running' ] || die 'both machines should run on'
 
 # -- Suspend and resume ---------------------------------------------------------------------------------------------------------------------
