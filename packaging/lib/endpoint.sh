@@ -60,12 +60,18 @@ table inet arrived {
 }
 NFT
   local where
-  printf '#!/bin/sh\nprintf "HTTP/1.0 200 OK\\r\\nContent-Type: text/plain\\r\\nContent-Length: 5\\r\\n\\r\\nfloe\\n"\n' >/run/answer
+  cat >/run/answer <<'SH'
+#!/bin/sh
+echo "$SOCAT_SOCKADDR $SOCAT_SOCKPORT" >>/run/answered
+printf 'HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nfloe\n'
+SH
   chmod 755 /run/answer
   for where in 198.51.100.10:80 198.51.100.10:8000 198.51.100.10:22 203.0.113.20:80 203.0.113.20:443; do
     outside socat -t 1 "TCP-LISTEN:${where#*:},bind=${where%:*},fork,reuseaddr,max-children=16" EXEC:/run/answer >/dev/null 2>&1 &
   done
 }
+# answered ADDRESS PORT: whether a connection was made to it, there and back.
+answered() { grep -qxF "$1 $2" /run/answered; }
 # "tcp 198.51.100.10 80 packets 3", one a line, for every destination that saw a first packet.
 arrivals() {
   outside nft -j list table inet arrived | jq -r '.nftables[] | .set? | select(. != null) | .name as $set | .elem[]?.elem |

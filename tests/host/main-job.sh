@@ -80,6 +80,7 @@ arrived() { arrivals | cut -d' ' -f1-3 | quietly grep -xF "$1"; }
 for flow in 'tcp 198.51.100.10 80' 'tcp 198.51.100.10 8000' 'ping 198.51.100.10 -'; do
   wait_for 120 "office's $flow to arrive" arrived "$flow"
 done
+wait_for 120 'the intranet to answer office' answered 198.51.100.10 80
 # The demo tries everything in turn: by the second round all of it has been tried.
 sleep 45
 [ "$(arrivals | cut -d' ' -f1-3 | sort -u)" = "$(printf '%s\n' 'ping 198.51.100.10 -' 'tcp 198.51.100.10 80' 'tcp 198.51.100.10 8000')" ] \
@@ -119,7 +120,7 @@ say "internet: desktop after $(machine_get internet DesktopSeconds) s"
 replaced=$(grep -ohE 'altered.*DIGEST=[0-9a-f]{64}|DIGEST=[0-9a-f]{64}.*altered' "$LOGS"/*.log | grep -oE '[0-9a-f]{64}' | sort -u | wc -l)
 [ "$replaced" -gt 0 ] || die 'no altered local chunk was noticed'
 say "altered local chunks noticed and replaced: $replaced"
-wait_for 120 "internet's allowed flow to arrive" arrived 'tcp 203.0.113.20 80'
+wait_for 240 "internet's allowed flow to be answered" answered 203.0.113.20 80
 sleep 30
 for flow in 'tcp 198.51.100.10 22' 'ping 203.0.113.20 -' 'udp 203.0.113.20 53'; do
   if arrived "$flow"; then arrivals; die "$flow arrived: neither policy allows it"; fi
