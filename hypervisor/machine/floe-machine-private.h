@@ -48,6 +48,7 @@ struct _FloeMachine {
   FloeDiskRecord *disk; /* whoever is busy */
   gint events;          /* atomic; bits of what QEMU reported, until main has looked */
   guint room_timer;     /* main */
+  gint64 next_io_error; /* main; not to be logged before */
 
   GMutex lock; /* for all below; held for moments, never while waiting */
   FloeMachineState state;

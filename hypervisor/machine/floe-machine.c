@@ -14,6 +14,8 @@
 /* How long a stopped QEMU gets to flush and close a disk that is kept. */
 #define QUIT_TIMEOUT_MS 10000
 #define ROOM_POLL_S 5
+/* What QEMU may say without end is logged no more often than this. */
+#define TELL_AGAIN_US (60 * G_USEC_PER_SEC)
 
 enum {
   EVENT_DESKTOP_UP = 1,
@@ -721,14 +723,16 @@ out_of_space (FloeMachine *machine)
 {
   FloeMachineState state;
 
+  /* Known already: it is looked at every few seconds, and a QEMU that says it without end fills no log. */
+  if (machine->room_timer != 0)
+    return;
   floe_log (G_LOG_LEVEL_WARNING, "disk full, machine paused until there is room", "VM", machine->id, NULL);
   g_mutex_lock (&machine->lock);
   state = machine->state;
   g_mutex_unlock (&machine->lock);
   floe_machine_set_state (machine, state, "disk full: the machine is paused and goes on when there is room");
-  if (machine->room_timer == 0)
-    machine->room_timer = g_timeout_add_seconds_full (G_PRIORITY_DEFAULT, ROOM_POLL_S, on_room_timer,
-                                                      floe_machine_ref (machine), (GDestroyNotify)floe_machine_unref);
+  machine->room_timer = g_timeout_add_seconds_full (G_PRIORITY_DEFAULT, ROOM_POLL_S, on_room_timer,
+                                                    floe_machine_ref (machine), (GDestroyNotify)floe_machine_unref);
 }
 
 static gboolean
@@ -736,6 +740,7 @@ handle_events (gpointer data)
 {
   FloeMachine *machine = data;
   gint events = g_atomic_int_and ((guint *)&machine->events, EVENT_SHUTDOWN);
+  gint64 now = g_get_monotonic_time ();
 
   if (machine->run == NULL)
     return G_SOURCE_REMOVE;
@@ -743,8 +748,10 @@ handle_events (gpointer data)
     desktop_up (machine);
   if (events & EVENT_NO_SPACE)
     out_of_space (machine);
-  if (events & EVENT_IO_ERROR)
+  if ((events & EVENT_IO_ERROR) && now >= machine->next_io_error) {
+    machine->next_io_error = now + TELL_AGAIN_US;
     floe_log (G_LOG_LEVEL_WARNING, "machine paused at a disk error", "VM", machine->id, NULL);
+  }
   return G_SOURCE_REMOVE;
 }
 
