@@ -102,6 +102,13 @@ floe_cli_parse_options (const char *program, const char *arguments, const char *
 }
 
 gboolean
+floe_cli_usage (GError **error, const char *message)
+{
+  g_set_error_literal (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, message);
+  return FALSE;
+}
+
+gboolean
 floe_cli_hint (GError **error, FloeError code, const char *hint)
 {
   if (error != NULL && g_error_matches (*error, FLOE_ERROR, (int) code)) {

@@ -27,6 +27,9 @@ gboolean floe_cli_parse (const FloeCommand *command, const GOptionEntry *entries
 gboolean floe_cli_parse_options (const char *program, const char *arguments, const char *summary, const GOptionEntry *entries,
                                  int argc, char **argv, GError **error) FLOE_WARN_UNUSED;
 
+/* Sets *error to MESSAGE as one of usage, for which programs end with status 2. Returns FALSE. */
+gboolean floe_cli_usage (GError **error, const char *message);
+
 /* Where the configuration of an endpoint lies unless --config names another; what to do where there is none. */
 #define FLOE_CLI_CONFIG "/etc/floe/floe.conf"
 #define FLOE_CLI_NO_CONFIG "--config names another; docs/architecture.md, 'Endpoint', says what it holds"

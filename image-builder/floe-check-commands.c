@@ -48,7 +48,7 @@ run_boot_list (int argc, char **argv, GError **error)
   if (!floe_cli_parse (&floe_image_boot_list_command, entries, 2, &argc, &argv, error))
     return FALSE;
   if (table == NULL)
-    return floe_error_set (error, FLOE_ERROR_INVALID, "--table is needed");
+    return floe_cli_usage (error, "--table is needed");
   return make_boot_list (table, argv[1], argv[2], error);
 }
 
@@ -116,7 +116,7 @@ run_verify (int argc, char **argv, GError **error)
   if (!floe_cli_parse (&floe_image_verify_command, entries, 0, &argc, &argv, error))
     return FALSE;
   if (index == NULL || table == NULL || store == NULL)
-    return floe_error_set (error, FLOE_ERROR_INVALID, "--index, --table and --store are needed");
+    return floe_cli_usage (error, "--index, --table and --store are needed");
   return verify (index, table, store, error);
 }
 

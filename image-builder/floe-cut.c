@@ -266,7 +266,7 @@ run_cut (int argc, char **argv, GError **error)
   gboolean done;
 
   done = floe_cli_parse (&floe_image_cut_command, entries, 1, &argc, &argv, error) && floe_cut_check (&options, error)
-         && (out != NULL || floe_error_set (error, FLOE_ERROR_INVALID, "--out is needed"));
+         && (out != NULL || floe_cli_usage (error, "--out is needed"));
   if (done) {
     chunks = g_build_filename (out, "chunks", NULL);
     cut = floe_cut (argv[1], chunks, NULL, &options, error);

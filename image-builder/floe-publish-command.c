@@ -137,7 +137,7 @@ run_publish (int argc, char **argv, GError **error)
     where.channel = g_strdup ("stable");
   done = done && floe_cut_check (&options, error)
          && ((where.repo != NULL && where.keys != NULL)
-             || floe_error_set (error, FLOE_ERROR_INVALID, "--repo and --keys are needed"))
+             || floe_cli_usage (error, "--repo and --keys are needed"))
          && (floe_name_is_safe (where.channel)
              || floe_error_set (error, FLOE_ERROR_INVALID, "--channel: letters, digits, '.', '_' and '-' wanted"))
          && publish (&where, &options, argv[1], error);

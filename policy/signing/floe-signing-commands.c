@@ -37,13 +37,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, options_clear)
   { "passphrase-file", 0, 0, G_OPTION_ARG_FILENAME, &(options).passphrase_file,                                         \
     "first line: passphrase of the private keys (default: ask)", "FILE" }
 
-static gboolean
-usage (GError **error, const char *what)
-{
-  g_set_error_literal (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, what);
-  return FALSE;
-}
-
 /* Parses ARGC and ARGV of the command NAME, with EXTRA entries if any. */
 static gboolean
 parse (const char *name, Options *options, const GOptionEntry *extra, int positional, int *argc, char ***argv, GError **error)
@@ -70,7 +63,7 @@ parse_and_open (const char *name, Options *options, const GOptionEntry *extra, i
   if (!parse (name, options, extra, positional, argc, argv, error))
     return FALSE;
   if (options->repo == NULL || options->keys == NULL)
-    return usage (error, "--repo DIR and --keys DIR are needed");
+    return floe_cli_usage (error, "--repo DIR and --keys DIR are needed");
   options->repository = floe_repository_open (options->repo, options->keys, options->passphrase, error);
   return options->repository != NULL;
 }
@@ -112,7 +105,7 @@ parse_type (const char *name, FloeSignerType *type, GError **error)
 {
   *type = g_strcmp0 (name, "ecdsa") == 0 ? FLOE_SIGNER_ECDSA_P256 : FLOE_SIGNER_ED25519;
   return name == NULL || strcmp (name, "ed25519") == 0 || strcmp (name, "ecdsa") == 0 ||
-         usage (error, "--key-type: ed25519 or ecdsa wanted");
+         floe_cli_usage (error, "--key-type: ed25519 or ecdsa wanted");
 }
 
 static gboolean
@@ -146,7 +139,7 @@ run_init (int argc, char **argv, GError **error)
   if (!parse ("init", &options, extra, 0, &argc, &argv, error) || !parse_type (type_name, &type, error))
     return FALSE;
   if (options.repo == NULL || options.keys == NULL)
-    return usage (error, "--repo DIR and --keys DIR are needed");
+    return floe_cli_usage (error, "--repo DIR and --keys DIR are needed");
   if (!init_with (&options, roles, days, type, error))
     return FALSE;
   g_print ("%s: a repository; endpoints begin with %s/root.json\n", options.repo, options.keys);
@@ -169,7 +162,7 @@ run_key (int argc, char **argv, GError **error)
   if (!parse ("key", &options, extra, 1, &argc, &argv, error) || !parse_type (type_name, &type, error))
     return FALSE;
   if (options.keys == NULL)
-    return usage (error, "--keys DIR is needed");
+    return floe_cli_usage (error, "--keys DIR is needed");
   keys = floe_dir_make (options.keys, 0700, error);
   if (keys < 0)
     return FALSE;
@@ -246,7 +239,7 @@ run_threshold (int argc, char **argv, GError **error)
   if (!parse_and_open ("threshold", &options, NULL, 2, &argc, &argv, error))
     return FALSE;
   if (!g_ascii_string_to_unsigned (argv[2], 10, 1, 256, &threshold, NULL))
-    return usage (error, "threshold: a number of signatures, 1 to 256, wanted");
+    return floe_cli_usage (error, "threshold: a number of signatures, 1 to 256, wanted");
   if (!floe_repository_set_threshold (options.repository, argv[1], (guint) threshold, options.now, error))
     return FALSE;
   report_keys (&options, argv[1]);
@@ -327,7 +320,7 @@ run_publish_policy (int argc, char **argv, GError **error)
   if (!parse_and_open ("publish-policy", &options, NULL, -1, &argc, &argv, error))
     return FALSE;
   if (argc < 2)
-    return usage (error, "publish-policy: a policy document or more wanted");
+    return floe_cli_usage (error, "publish-policy: a policy document or more wanted");
   for (int i = 1; i < argc; i++)
     if (!set_policy (&options, argv[i], error))
       return FALSE;
@@ -363,7 +356,7 @@ run_status (int argc, char **argv, GError **error)
   if (!parse ("status", &options, NULL, 0, &argc, &argv, error))
     return FALSE;
   if (options.repo == NULL)
-    return usage (error, "--repo DIR is needed");
+    return floe_cli_usage (error, "--repo DIR is needed");
   /* With --keys it also tells which private keys are here; nothing is signed. */
   options.repository = floe_repository_open (options.repo, options.keys, NULL, error);
   if (options.repository == NULL)

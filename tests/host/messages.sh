@@ -57,6 +57,8 @@ says 2 'usage: floe-vm show ID' floe-vm show
 says 2 '--data is needed' floe-server
 says 1 'none' floe-server --data none
 says 2 'usage: floe-image publish' floe-image publish
+says 2 '--index, --table and --store' floe-image verify
+says 2 '--repo and --keys' floe-image publish --name desktop none.raw
 says 1 'none.raw' floe-image import none.raw out.raw
 says 2 '--repo DIR and --keys DIR' floe-policy init
 says 1 '--passphrase-file' floe-policy init --repo repo --keys keys
