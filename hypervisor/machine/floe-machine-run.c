@@ -265,7 +265,9 @@ start_beside (gpointer data)
     run->card = floe_net_card_open (machine->host->net, machine->disk->slot, run->spec->network, beside->error);
     if (run->card == NULL)
       return;
-    beside->handed->tap = floe_net_card_steal_fd (run->card);
+    beside->handed->tap = floe_net_card_dup_fd (run->card, beside->error);
+    if (beside->handed->tap < 0)
+      return;
   }
   beside->done = TRUE;
 }
@@ -510,6 +512,15 @@ take_down_on_main (gpointer data)
   floe_run_free (run);
 }
 
+static void
+stop_dhcp_on_main (gpointer data)
+{
+  FloeRun *run = data;
+
+  if (run->card != NULL)
+    floe_net_card_stop_dhcp (run->card);
+}
+
 void
 floe_machine_take_down (FloeMachine *machine, gboolean keep_disk)
 {
@@ -522,7 +533,9 @@ floe_machine_take_down (FloeMachine *machine, gboolean keep_disk)
     return;
   if (down.run->qmp != NULL)
     floe_qmp_close (down.run->qmp);
-  /* First QEMU, off the main thread: it holds the tap, whose rules must outlive it. */
+  /* An adopted tap ends with QEMU. */
+  floe_main_call (stop_dhcp_on_main, down.run);
+  /* Then QEMU, off the main thread: it holds the tap, whose rules must outlive it. */
   if (down.run->qemu != NULL)
     floe_process_kill (down.run->qemu);
   /* A machine that the policy no longer knows keeps what it has: only "reset" says to throw it away. */

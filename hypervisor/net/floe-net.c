@@ -10,6 +10,7 @@
 #include "hypervisor/net/floe-tap.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <linux/netlink.h>
 #include <pwd.h>
@@ -169,8 +170,8 @@ start_dhcp (FloeNetCard *card, GError **error)
   return TRUE;
 }
 
-static void
-stop_dhcp (FloeNetCard *card)
+void
+floe_net_card_stop_dhcp (FloeNetCard *card)
 {
   g_clear_handle_id (&card->watch, g_source_remove);
   g_clear_handle_id (&card->restart, g_source_remove);
@@ -202,7 +203,7 @@ floe_net_card_free (FloeNetCard *card)
 {
   if (card == NULL)
     return;
-  stop_dhcp (card);
+  floe_net_card_stop_dhcp (card);
   floe_ruleset_free (card->ruleset);
   floe_fd_clear (&card->fd);
   g_free (card);
@@ -290,7 +291,7 @@ floe_net_card_adopt (FloeNet *net, unsigned slot, const FloePolicyNetwork *netwo
 gboolean
 floe_net_card_close (FloeNetCard *card, GError **error)
 {
-  stop_dhcp (card);
+  floe_net_card_stop_dhcp (card);
   floe_fd_clear (&card->fd);
   /* The tap first: rules are the last to go. */
   return floe_tap_remove (card->net->route, &card->identity, error)
@@ -298,9 +299,13 @@ floe_net_card_close (FloeNetCard *card, GError **error)
 }
 
 int
-floe_net_card_steal_fd (FloeNetCard *card)
+floe_net_card_dup_fd (FloeNetCard *card, GError **error)
 {
-  return floe_fd_steal (&card->fd);
+  int fd = card->fd < 0 ? -1 : fcntl (card->fd, F_DUPFD_CLOEXEC, 0);
+
+  if (fd < 0)
+    floe_error_set_errno (error, card->fd < 0 ? EBADF : errno, "descriptor of tap %s", card->identity.tap);
+  return fd;
 }
 
 const char *

@@ -56,9 +56,12 @@ gboolean floe_net_card_close (FloeNetCard *card, GError **error) FLOE_WARN_UNUSE
 void floe_net_card_free (FloeNetCard *card);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeNetCard, floe_net_card_free)
 
-/* The tap's descriptor (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR), to be inherited by QEMU: -netdev tap,fd=N,vhost=off. -1 after
- * this was called once, and for an adopted card: QEMU holds the only one, and the tap ends with it. */
-int floe_net_card_steal_fd (FloeNetCard *card);
+/* The tap's descriptor (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR), to be inherited by QEMU: -netdev tap,fd=N,vhost=off; the
+ * caller's. The card holds it too: were QEMU's the only one, the tap would end with QEMU and under the DHCP server's feet.
+ * An adopted card has none. */
+int floe_net_card_dup_fd (FloeNetCard *card, GError **error) FLOE_WARN_UNUSED;
+/* Before a machine is ended whose card was adopted, for the same reason. floe_net_card_close() does it too. */
+void floe_net_card_stop_dhcp (FloeNetCard *card);
 /* "floe7", the guest's "02:f1:0e:00:00:07" (to be given to virtio-net-pci) and "10.77.0.30". Owned by the card. */
 const char *floe_net_card_tap (FloeNetCard *card);
 const char *floe_net_card_mac (FloeNetCard *card);

@@ -88,14 +88,14 @@ line_came (GIOChannel *channel, GIOCondition condition, gpointer data)
 static gboolean
 hand_over (Tool *tool, char **command, GError **error)
 {
-  floe_autofd fd = floe_net_card_steal_fd (tool->card);
+  floe_autofd fd = floe_net_card_dup_fd (tool->card, error);
   const int target = 3;
   g_autoptr (GError) failure = NULL;
 
-  if (command[0] == NULL) {
-    floe_fd_steal (&fd); /* held until we end */
-    return TRUE;
-  }
+  if (fd < 0)
+    return FALSE;
+  if (command[0] == NULL)
+    return TRUE; /* the card holds it until we end */
   return g_spawn_async_with_pipes_and_fds (NULL, (const char *const *)command, NULL,
                                            G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, -1, -1, -1, &fd,
                                            &target, 1, NULL, NULL, NULL, NULL, &failure)
