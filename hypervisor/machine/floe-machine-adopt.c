@@ -103,6 +103,9 @@ adopt_qemu (FloeMachine *machine, FloeRun *run, GError **error)
   machine->state = machine->desktop_s > 0 ? FLOE_MACHINE_RUNNING : FLOE_MACHINE_STARTING;
   run->record->desktop_s = machine->desktop_s;
   floe_process_watch (run->qemu, floe_machine_on_qemu_ended, machine);
+  /* Nobody told us why; a full disk is what passes by itself, and anything else is reported again by the next try. */
+  if (strcmp (status, "io-error") == 0)
+    floe_machine_wait_for_room (machine);
   return floe_run_save (run, error);
 }
 

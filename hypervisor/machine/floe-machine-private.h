@@ -71,6 +71,8 @@ gboolean floe_machine_save_disk (FloeMachine *machine, const char *image, const 
                                  GError **error) FLOE_WARN_UNUSED;
 /* QMP's event function; CONTEXT is the machine. I/O thread. */
 void floe_machine_on_event (const char *name, FloeJson *data, gpointer context);
+/* QEMU has paused its guest for want of disk space: says so, and lets it go on when there is room. Main thread. */
+void floe_machine_wait_for_room (FloeMachine *machine);
 void floe_machine_on_qemu_ended (FloeProcess *process, gpointer data);
 void floe_machine_on_nbd_died (const char *last_words, guint deaths, gpointer data);
 void floe_machine_on_nbd_restarted (gpointer data);

@@ -718,8 +718,8 @@ on_room_timer (gpointer data)
 }
 
 /* QEMU has paused the guest at the write that failed, and repeats it when it goes on: the guest sees slow I/O, no error. */
-static void
-out_of_space (FloeMachine *machine)
+void
+floe_machine_wait_for_room (FloeMachine *machine)
 {
   FloeMachineState state;
 
@@ -747,7 +747,7 @@ handle_events (gpointer data)
   if (events & EVENT_DESKTOP_UP)
     desktop_up (machine);
   if (events & EVENT_NO_SPACE)
-    out_of_space (machine);
+    floe_machine_wait_for_room (machine);
   if ((events & EVENT_IO_ERROR) && now >= machine->next_io_error) {
     machine->next_io_error = now + TELL_AGAIN_US;
     floe_log (G_LOG_LEVEL_WARNING, "machine paused at a disk error", "VM", machine->id, NULL);
