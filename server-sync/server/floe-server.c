@@ -5,6 +5,7 @@
 #include "common/floe-log.h"
 #include "server-sync/server/floe-server-deadlines.h"
 #include "server-sync/server/floe-server-path.h"
+#include "server-sync/server/floe-server-range.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +29,7 @@
 #define IDLE_SECONDS 60
 #define NEXT_REQUEST_SECONDS 120
 #define SLOWEST_BYTES_PER_SECOND (16 * 1024)
-#define RANGE_MAX 64
+#define RANGE_MAX 72 /* "bytes ", three numbers and what stands between them */
 #define TLS_PRIORITIES                                                                                                         \
   "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-DHE-RSA:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
 
@@ -52,8 +53,6 @@ typedef struct {
   gboolean headers_seen;
   char path[FLOE_SERVER_PATH_MAX + 1]; /* below the repository; set when the verdict is good */
 } Connection;
-
-typedef enum { RANGE_NONE, RANGE_GOOD, RANGE_UNSATISFIABLE } RangeVerdict;
 
 static gint64
 seconds_from_now (gint64 seconds)
@@ -140,47 +139,6 @@ refuse (FloeServer *server, struct MHD_Connection *connection, unsigned status)
   return queue (server, connection, status, response);
 }
 
-static gboolean
-parse_number (const char **at, guint64 *number)
-{
-  char *end;
-
-  if (!g_ascii_isdigit (**at))
-    return FALSE;
-  errno = 0;
-  *number = g_ascii_strtoull (*at, &end, 10);
-  *at = end;
-  return errno == 0;
-}
-
-/* One byte range (RFC 9110, 14.1.2); anything else in the header is ignored, as the RFC allows. */
-static RangeVerdict
-parse_range (const char *header, guint64 size, guint64 *first, guint64 *last)
-{
-  const char *at = header;
-
-  if (header == NULL || strnlen (header, RANGE_MAX) == RANGE_MAX || !g_str_has_prefix (at, "bytes="))
-    return RANGE_NONE;
-  at += strlen ("bytes=");
-  if (*at == '-') {
-    guint64 suffix;
-
-    at++;
-    if (!parse_number (&at, &suffix) || *at != '\0')
-      return RANGE_NONE;
-    *first = suffix < size ? size - suffix : 0;
-    *last = size - 1;
-    return suffix > 0 && size > 0 ? RANGE_GOOD : RANGE_UNSATISFIABLE;
-  }
-  *last = G_MAXUINT64;
-  if (!parse_number (&at, first) || *at++ != '-' || (*at != '\0' && !parse_number (&at, last)) || *at != '\0' || *last < *first)
-    return RANGE_NONE;
-  if (*first >= size)
-    return RANGE_UNSATISFIABLE;
-  *last = MIN (*last, size - 1);
-  return RANGE_GOOD;
-}
-
 static const char *
 cache_control (const char *path)
 {
@@ -189,14 +147,14 @@ cache_control (const char *path)
 }
 
 static enum MHD_Result
-respond_range (FloeServer *server, struct MHD_Connection *connection, RangeVerdict verdict, int fd, guint64 size, guint64 first,
-               guint64 last, const char *path)
+respond_range (FloeServer *server, struct MHD_Connection *connection, FloeServerRange verdict, int fd, guint64 size,
+               guint64 first, guint64 last, const char *path)
 {
-  gboolean whole = verdict == RANGE_NONE;
+  gboolean whole = verdict == FLOE_SERVER_RANGE_NONE;
   struct MHD_Response *response;
   char range[RANGE_MAX];
 
-  if (verdict == RANGE_UNSATISFIABLE) {
+  if (verdict == FLOE_SERVER_RANGE_UNSATISFIABLE) {
     close (fd);
     response = MHD_create_response_from_buffer (0, (char[]){ "" }, MHD_RESPMEM_PERSISTENT);
     snprintf (range, sizeof range, "bytes */%" G_GUINT64_FORMAT, size);
@@ -232,7 +190,7 @@ respond_file (FloeServer *server, struct MHD_Connection *connection, Connection 
   floe_autofd fd = -1;
   struct stat st;
   guint64 size, first = 0, last = 0;
-  RangeVerdict verdict;
+  FloeServerRange verdict;
 
   fd = open_beneath (server->repo_dir, state->path, &st);
   if (fd < 0) {
@@ -242,7 +200,7 @@ respond_file (FloeServer *server, struct MHD_Connection *connection, Connection 
     return refuse (server, connection, ours ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_NOT_FOUND);
   }
   size = (guint64) st.st_size;
-  verdict = parse_range (header, size, &first, &last);
+  verdict = floe_server_range_parse (header, size, &first, &last);
   floe_server_deadlines_move (
       server->deadlines, state->deadline,
       seconds_from_now ((gint64) server->options.request_seconds + (gint64) (size / SLOWEST_BYTES_PER_SECOND)));
