@@ -4,7 +4,10 @@
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define UID_BASE_MIN 1000
 #define UID_BASE_MAX 2000000000
@@ -108,6 +111,24 @@ floe_host_config_free (FloeHostConfig *config)
 
 /* -- Host ------------------------------------------------------------------------------------------------------------- */
 
+/* Whoever may rename entries of the directory PATH could put trust, records and verified images of his own in the place of ours, and
+ * anything of the host into nbdkit's jail in the place of the chunks. */
+static gboolean
+check_is_ours (const char *path, GError **error)
+{
+  floe_autofd dir = floe_dir_make (path, 0755, error);
+  struct stat st;
+
+  if (dir < 0)
+    return FALSE;
+  if (fstat (dir, &st) < 0)
+    return floe_error_set_errno (error, errno, "%s", path);
+  return (st.st_uid == geteuid () && (st.st_mode & 022) == 0)
+         || floe_error_set (error, FLOE_ERROR_REFUSED,
+                            "%s: owner %u, mode %04o: others may replace what is in it; make it root's, mode 0755", path,
+                            st.st_uid, st.st_mode & 07777);
+}
+
 /* What lies below is root's; only jail/ and a machine's own socket directory are bound elsewhere. */
 static gboolean
 make_directories (FloeHost *host, GError **error)
@@ -116,6 +137,8 @@ make_directories (FloeHost *host, GError **error)
   g_autofree char *state = g_build_filename (host->config->state, "hypervisor", NULL);
   floe_autofd staging = -1;
 
+  if (!check_is_ours (host->config->state, error) || !check_is_ours (host->config->run, error))
+    return FALSE;
   host->staging = g_build_filename (run, "jail", NULL);
   host->run_dir = floe_dir_make (run, 0755, error);
   if (host->run_dir < 0)

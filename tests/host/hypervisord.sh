@@ -244,5 +244,12 @@ left=$(leftovers)
 [ -z "$left" ] || die "left behind: $left"
 figure leftovers 0
 grep -i 'warning\|critical\|error' daemon.log | grep -v 'nbdkit ended, starting it again\|polkit\|refuses emulation' || true
+stop_daemon
+say 'a state directory in which the agent could put another trust in the place of ours is refused'
+chown 65534 "$STATE"
+timeout 20 floe-hypervisord --config "$CONFIG" 2>err && die 'it runs on a state directory of another user'
+grep -q 'others may replace what is in it' err || die "$(cat err)"
+chown 0 "$STATE"
+start_daemon
 resident=$(awk '/^VmRSS/ { printf "%.1f", $2 / 1024 }' /proc/$DAEMON_PID/status)
 figure hypervisord_rss_mib "$resident" MiB

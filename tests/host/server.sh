@@ -105,7 +105,8 @@ done
 for method in POST PUT DELETE PATCH OPTIONS TRACE PROPFIND FOO; do
   [ "$(status -X $method "$URL/metadata/1.root.json")" = 405 ] || die "$method is not answered 405"
 done
-[ "$(status -d "$(head -c 100000 /dev/zero | tr '\0' x)" "$URL/metadata/1.root.json")" = 405 ] || die 'an upload is taken'
+# 000: the connection was closed on what is still being sent, before the answer was read.
+case $(status -d "$(head -c 100000 /dev/zero | tr '\0' x)" "$URL/metadata/1.root.json" || true) in *405 | *000) ;; *) die 'an upload is taken' ;; esac
 [ "$(status -X GET -d x "$URL/metadata/1.root.json")" = 413 ] || die 'a GET with a body is taken'
 [ "$(status "$URL/metadata/$(head -c 2000 /dev/zero | tr '\0' a)")" = 414 ] || die 'a long path is no 414'
 
