@@ -73,7 +73,7 @@ for how in -TERM -KILL; do
   restart $how
   in_force Second "$second" "$wrong"
   goes_on one
-  nft list table inet floe0 | grep -q '203.0.113.0/24' || die 'the rules of the machine are not those of the policy in force'
+  nft list table inet floe0 | grep '203.0.113.0/24' >/dev/null || die 'the rules of the machine are not those of the policy in force'
 done
 mv "$STATE/spool" away
 restart -KILL
