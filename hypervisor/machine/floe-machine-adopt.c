@@ -52,28 +52,15 @@ static gboolean
 adopt_nbdkit (FloeMachine *machine, FloeRun *run, GError **error)
 {
   g_autofree char *images = g_build_filename (machine->host->config->state, "hypervisor", IMAGES, NULL);
-  g_autofree char *cache = floe_machine_state_path (machine, FLOE_FILE_CACHE);
-  FloeNbdOptions options = {
-    .host = machine->host,
-    .directory_fd = run->nbd_dir,
-    .uid = floe_machine_qemu_uid (machine) + 1,
-    .qemu_uid = floe_machine_qemu_uid (machine),
-    .cache = cache,
-    .died = floe_machine_on_nbd_died,
-    .restarted = floe_machine_on_nbd_restarted,
-    .data = machine,
-  };
   g_autoptr (FloeProcess) process = NULL;
 
   run->image = floe_library_find (images, run->record->image, error);
   if (run->image == NULL)
     return FALSE;
-  options.image = run->image;
   /* Dead meanwhile, it is started anew. */
   if (run->record->nbdkit_pid != 0)
     process = floe_process_adopt ((pid_t)run->record->nbdkit_pid, run->record->nbdkit_start, NULL);
-  run->nbd = floe_nbd_new (&options, g_steal_pointer (&process), error);
-  return run->nbd != NULL;
+  return floe_machine_open_nbd (machine, run, g_steal_pointer (&process), error);
 }
 
 static gboolean

@@ -79,6 +79,8 @@ void floe_machine_on_nbd_restarted (gpointer data);
 
 /* -- floe-machine-run.c ----------------------------------------------------------------------------------------------- */
 
+/* The run's nbdkit: ADOPT (taken) if it is a living one, otherwise a new one of its image. Main thread. */
+gboolean floe_machine_open_nbd (FloeMachine *machine, FloeRun *run, FloeProcess *adopt, GError **error) FLOE_WARN_UNUSED;
 /* Brings up what runs, from the policy to a QEMU that stands before its first instruction with QMP open; machine->run is
  * it. Nothing is left when it fails. */
 gboolean floe_machine_bring_up (FloeMachine *machine, gboolean incoming, GError **error) FLOE_WARN_UNUSED;

@@ -238,16 +238,13 @@ typedef struct {
   gboolean done;
 } Beside;
 
-/* On the main thread, where nbdkit and the DHCP server are watched. */
-static void
-start_beside (gpointer data)
+gboolean
+floe_machine_open_nbd (FloeMachine *machine, FloeRun *run, FloeProcess *adopt, GError **error)
 {
-  Beside *beside = data;
-  FloeMachine *machine = beside->machine;
-  FloeRun *run = beside->run;
   g_autofree char *cache = floe_machine_state_path (machine, FLOE_FILE_CACHE);
-  FloeNbdOptions options = {
+  const FloeNbdOptions options = {
     .host = machine->host,
+    .image = run->image,
     .directory_fd = run->nbd_dir,
     .uid = floe_machine_qemu_uid (machine) + 1,
     .qemu_uid = floe_machine_qemu_uid (machine),
@@ -255,11 +252,21 @@ start_beside (gpointer data)
     .died = floe_machine_on_nbd_died,
     .restarted = floe_machine_on_nbd_restarted,
     .data = machine,
-    .image = run->image,
   };
 
-  run->nbd = floe_nbd_new (&options, NULL, beside->error);
-  if (run->nbd == NULL)
+  run->nbd = floe_nbd_new (&options, adopt, error);
+  return run->nbd != NULL;
+}
+
+/* On the main thread, where nbdkit and the DHCP server are watched. */
+static void
+start_beside (gpointer data)
+{
+  Beside *beside = data;
+  FloeMachine *machine = beside->machine;
+  FloeRun *run = beside->run;
+
+  if (!floe_machine_open_nbd (machine, run, NULL, beside->error))
     return;
   if (run->spec->network != NULL) {
     run->card = floe_net_card_open (machine->host->net, machine->disk->slot, run->spec->network, beside->error);

@@ -73,7 +73,7 @@ say 'server back'
 wait_state office running 420
 [ "$(pgrep -f 'qemu-system-x86_64.*office' | head -n 1)" = "$qemu" ] || die 'QEMU was restarted: it should have waited'
 [ "$(pgrep -x nbdkit | head -n 1)" != "$nbdkit" ] || die 'the killed nbdkit still runs'
-say "office: desktop after $(machine_get office DesktopSeconds) s, $(($(machine_get office ImageFetchedBytes) / 1048576)) MiB fetched since the agent's restart"
+say "office: desktop after $(printf %.0f "$(machine_get office DesktopSeconds)") s, $(($(machine_get office ImageFetchedBytes) / 1048576)) MiB fetched since the agent's restart"
 
 # -- Its packets, seen from the other side ------------------------------------------------------------------------------------------------
 arrived() { arrivals | cut -d' ' -f1-3 | quietly grep -xF "$1"; }
@@ -115,7 +115,7 @@ touch "$WORK/watched"
 sleep 0.5
 [ "$(awk '{ print $1 }' "$LOGS/tables.txt" | sort -u | wc -l)" = 1 ] || { cat "$LOGS/tables.txt"; die 'a table was away for a moment'; }
 wait_state internet running 420
-say "internet: desktop after $(machine_get internet DesktopSeconds) s"
+say "internet: desktop after $(printf %.0f "$(machine_get internet DesktopSeconds)") s"
 # The chunks altered above that were read have been replaced; those nobody read may still be as they were.
 replaced=$(grep -ohE 'altered.*DIGEST=[0-9a-f]{64}|DIGEST=[0-9a-f]{64}.*altered' "$LOGS"/*.log | grep -oE '[0-9a-f]{64}' | sort -u | wc -l)
 [ "$replaced" -gt 0 ] || die 'no altered local chunk was noticed'
@@ -153,6 +153,6 @@ vm stop office
 vm stop --force internet
 wait_state office stopped 180
 wait_state internet stopped 60
-left=$({ pgrep -fa 'qemu-system|nbdkit|dnsmasq' || true; ip -br link | grep -E '^floe' || true; nft list tables | grep floe || true; mount | grep -E '/(run/floe|state)/.*(machine|jail)' || true; } | wc -l)
-[ "$left" = 0 ] || { pgrep -fa 'qemu-system|nbdkit|dnsmasq'; ip -br link; nft list tables; mount | tail; die "$left things are left of stopped machines"; }
+left=$({ pgrep -lx 'qemu-system-x86|nbdkit|dnsmasq' || true; ip -br link | grep -E '^floe' || true; nft list tables | grep floe || true; mount | grep -E '/(run/floe|state)/.*(machine|jail)' || true; } | wc -l)
+[ "$left" = 0 ] || { pgrep -lx 'qemu-system-x86|nbdkit|dnsmasq' || true; ip -br link; nft list tables; mount | tail; die "$left things are left of stopped machines"; }
 figure leftovers_of_machines "$left"
