@@ -23,8 +23,9 @@ host_state | sort >"$SOURCE/build/host-before.txt"
 check_leftovers() {
   sleep 1
   host_state | sort >"$SOURCE/build/host-after.txt"
-  leftovers=$(comm -13 "$SOURCE/build/host-before.txt" "$SOURCE/build/host-after.txt" | tee /dev/stderr | wc -l)
-  [ "$leftovers" = 0 ] || die "$1 left $leftovers things behind (above)"
+  comm -13 "$SOURCE/build/host-before.txt" "$SOURCE/build/host-after.txt" >"$SOURCE/build/host-left.txt"
+  leftovers=$(wc -l <"$SOURCE/build/host-left.txt")
+  [ "$leftovers" = 0 ] || { cat "$SOURCE/build/host-left.txt"; die "$1 left $leftovers things behind (above)"; }
 }
 
 "$SOURCE/packaging/quickstart"
