@@ -33,6 +33,8 @@ with_progress() {
   say "$what"
   "$@" >"$log" 2>&1 </dev/null &
   pid=$!
+  # A shell's background jobs ignore Ctrl-C.
+  trap 'kill -TERM $pid 2>/dev/null; wait $pid 2>/dev/null; say interrupted; exit 130' INT TERM HUP
   while kill -0 $pid 2>/dev/null; do
     for _ in $(seq 75); do
       kill -0 $pid 2>/dev/null || break
@@ -41,6 +43,7 @@ with_progress() {
     kill -0 $pid 2>/dev/null && say "  $what: $((SECONDS - started)) s, $(tail -c 300 "$log" | tr '\r' '\n' | grep -v '^ *$' | tail -n 1 | cut -c1-100)"
   done
   wait $pid || status=$?
+  trap - INT TERM HUP
   [ $status = 0 ] || { tail -n 25 "$log" >&2; die "$what (status $status; the whole log is $log)"; }
 }
 
@@ -82,6 +85,15 @@ build_tree() {
   with_progress "building $(basename "$directory")" "$directory/build.log" ninja -C "$directory"
 }
 
+# unshare blocks SIGTERM while it waits for its child; killed, it takes the child with it, which is the namespace's first process, and so all.
+end_sandbox() {
+  local first
+  first=$(pgrep -P "$sandbox" || true)
+  say 'interrupted: ending all that was started'
+  kill -KILL "$sandbox" 2>/dev/null || true
+  while [ -n "$first" ] && kill -0 "$first" 2>/dev/null; do sleep 0.1; done
+}
+
 # enter_sandbox SCRIPT ARGUMENT...: runs SCRIPT again in PID, mount, network, IPC and UTS namespaces of its own with FLOE_SANDBOX set, and
 # exits with its status. Whatever it starts, mounts or adds ends with it, also when it is killed, so nothing has to be
 # cleaned up by pattern. $WORK is an empty directory on disk, removed at the end unless FLOE_KEEP is set.
@@ -91,14 +103,14 @@ enter_sandbox() {
   mkdir -p "$SOURCE/build/work"
   WORK=$(mktemp -d "$SOURCE/build/work/$(basename "$script" .sh).XXXXXX")
   export WORK
-  # The shell must outlive Ctrl-C, to remove $WORK; the sandbox itself gets the signal and ends with its first process.
-  trap 'kill -TERM $sandbox 2>/dev/null' INT TERM HUP
+  # The shell must outlive Ctrl-C, to remove $WORK.
+  trap end_sandbox INT TERM HUP
   FLOE_SANDBOX=1 unshare --pid --mount --net --ipc --uts --fork --kill-child=KILL --mount-proc \
     bash "$script" "$@" </dev/null &
   sandbox=$!
-  wait $sandbox || status=$?
+  wait $sandbox 2>/dev/null || status=$?
   # A second wait: the first one ends when a trap runs.
-  if kill -0 $sandbox 2>/dev/null; then wait $sandbox || status=$?; fi
+  if kill -0 $sandbox 2>/dev/null; then wait $sandbox 2>/dev/null || status=$?; fi
   trap - INT TERM HUP
   [ -n "${FLOE_KEEP:-}" ] || rm -rf "$WORK"
   exit $status
