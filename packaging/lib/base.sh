@@ -119,7 +119,8 @@ enter_sandbox() {
 # sandbox_ready: first call inside. /run and /tmp are fresh tmpfs, lo is up, the working directory is $WORK.
 sandbox_ready() {
   local kept
-  hostname floe-sandbox
+  # A display's authority is kept by host name.
+  [ -n "${DISPLAY:-}" ] || hostname floe-sandbox
   mount -t tmpfs -o mode=755 tmpfs /run
   mkdir -p /run/lock /run/netns
   # X servers and their locks want /tmp; what is already in use below it (a checkout, a display's socket) stays visible.
