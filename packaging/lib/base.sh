@@ -49,28 +49,27 @@ with_progress() {
 
 # install_packages SET...: what packaging/packages lists under these headings; touches the network only when something is missing.
 install_packages() {
-  local missing=() name optional
+  local wanted=() perhaps=() name
   [ "$(id -u)" = 0 ] || die 'run as root: packages, namespaces and network rules need it'
   command -v apt-get >/dev/null || die 'apt-get is not here: Debian 12 or 13 is needed'
   while read -r name; do
-    optional=${name%\?}
-    dpkg-query -W -f '${db:Status-Status}\n' "$optional" 2>/dev/null | quietly grep -x installed && continue
-    missing+=("$name")
+    dpkg-query -W -f '${db:Status-Status}\n' "${name%\?}" 2>/dev/null | quietly grep -x installed && continue
+    case $name in *\?) perhaps+=("${name%\?}") ;; *) wanted+=("$name") ;; esac
   done < <(awk -v sets=" $* " '/^#/ || /^$/ { next } /^\[/ { on = index(sets, " " substr($0, 2, length($0) - 2) " "); next } on' \
     "$SOURCE/packaging/packages")
-  [ ${#missing[@]} -gt 0 ] || return 0
+  [ ${#wanted[@]} -gt 0 ] || [ ${#perhaps[@]} -gt 0 ] || return 0
   mkdir -p "$SOURCE/build"
-  local wanted=() known
-  for name in "${missing[@]}"; do
-    case $name in
-      *\?)
-        known=$(apt-cache policy "${name%\?}" 2>/dev/null | awk '/Candidate:/ { print $2 }')
-        [ -n "$known" ] && [ "$known" != '(none)' ] && wanted+=("${name%\?}") ;;
+  # What this release has is known only with its lists.
+  if [ ${#wanted[@]} -gt 0 ] || ! compgen -G '/var/lib/apt/lists/*Packages*' >/dev/null; then
+    with_progress "package lists" "$SOURCE/build/apt-update.log" apt-get update -q
+  fi
+  for name in "${perhaps[@]}"; do
+    case $(apt-cache policy "$name" 2>/dev/null | awk '/Candidate:/ { print $2 }') in
+      '' | '(none)') ;;
       *) wanted+=("$name") ;;
     esac
   done
   [ ${#wanted[@]} -gt 0 ] || return 0
-  with_progress "package lists" "$SOURCE/build/apt-update.log" apt-get update -q
   with_progress "${#wanted[@]} packages: ${wanted[*]:0:6} ..." "$SOURCE/build/apt-install.log" \
     env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${wanted[@]}"
 }
