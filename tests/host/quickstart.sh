@@ -15,7 +15,8 @@ host_state() {
   awk '{ print "mount", $5 }' /proc/self/mountinfo
   ip netns list 2>/dev/null | sed 's/^/netns /'
   ls -d /var/lib/floe /run/floe /tmp/.X77-lock /tmp/.X11-unix/X77 2>/dev/null | sed 's/^/file /' || true
-  for name in floe-hypervisord floe-agent floe-server floe-console nbdkit qemu-system-x86 Xvfb dnsmasq polkitd dbus-daemon socat; do
+  # Names as the kernel keeps them: 15 bytes.
+  for name in floe-hypervisor floe-agent floe-server floe-console nbdkit qemu-system-x86 Xvfb dnsmasq polkitd dbus-daemon socat; do
     pgrep -x "$name" | sed "s/^/process $name /" || true
   done
 }
