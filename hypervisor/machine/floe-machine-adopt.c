@@ -38,7 +38,7 @@ adopt_card (FloeMachine *machine, FloeRun *run, GError **error)
 {
   static const FloePolicyNetwork nothing = { .name = "none", .mode = FLOE_POLICY_NETWORK_NONE };
   const FloePolicyNetwork *network
-      = machine->spec != NULL && machine->spec->network != NULL ? machine->spec->network : &nothing;
+      = machine->spec != NULL && machine->spec->n_networks > 0 ? machine->spec->networks[0] : &nothing;
 
   if (!run->record->has_card)
     return TRUE;

@@ -110,7 +110,7 @@ check_host (FloeMachine *machine, const FloePolicyMachine *spec, GError **error)
   if (host->accelerator == FLOE_ACCELERATOR_TCG && !spec->emulation)
     return floe_error_set (error, FLOE_ERROR_REFUSED, "machine %s: no KVM (%s), and the policy refuses emulation", spec->id,
                            host->accelerator_reason);
-  if (spec->network != NULL && host->net == NULL)
+  if (spec->n_networks > 0 && host->net == NULL)
     return floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "machine %s: this host cannot filter its network: %s", spec->id,
                            host->net_problem);
   return floe_probe_memory (
@@ -268,8 +268,8 @@ start_beside (gpointer data)
 
   if (!floe_machine_open_nbd (machine, run, NULL, beside->error))
     return;
-  if (run->spec->network != NULL) {
-    run->card = floe_net_card_open (machine->host->net, machine->disk->slot, run->spec->network, beside->error);
+  if (run->spec->n_networks > 0) {
+    run->card = floe_net_card_open (machine->host->net, machine->disk->slot, run->spec->networks[0], beside->error);
     if (run->card == NULL)
       return;
     beside->handed->tap = floe_net_card_dup_fd (run->card, beside->error);

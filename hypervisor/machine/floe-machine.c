@@ -241,7 +241,7 @@ replace_rules (FloeMachine *machine, FloeNetCard *card, const FloePolicyMachine 
 {
   g_autoptr (GError) error = NULL;
 
-  if (floe_net_card_replace (card, spec != NULL && spec->network != NULL ? spec->network : &no_network, &error))
+  if (floe_net_card_replace (card, spec != NULL && spec->n_networks > 0 ? spec->networks[0] : &no_network, &error))
     return;
   floe_log (G_LOG_LEVEL_WARNING, "new network rules refused, the old ones stay", "VM", machine->id, "REASON", error->message,
             NULL);

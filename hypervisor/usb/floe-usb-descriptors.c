@@ -42,7 +42,7 @@ take_interface (const uint8_t *at, Seen *seen, FloeUsbDescriptors *out)
 {
   if (out->n_interfaces == FLOE_USB_INTERFACES_MAX)
     return "more than 256 interfaces and alternate settings";
-  out->interfaces[out->n_interfaces++] = (FloePolicyUsbInterface){ at[5], at[6], at[7] };
+  out->interfaces[out->n_interfaces++] = (FloePolicyUsbInterface){ .class_code = at[5], .subclass = at[6], .protocol = at[7], .number = at[2], .alternate = at[3] };
   if (mark (seen->settings, at[2] * 256u + at[3]))
     return "two descriptors of one interface and alternate setting";
   if (!mark (seen->numbers, at[2]))
@@ -108,7 +108,7 @@ floe_usb_decode (const uint8_t *data, size_t size, FloeUsbDescriptors *out)
     out->problem = "no device descriptor";
     return;
   }
-  out->device_class = (FloePolicyUsbInterface){ data[4], data[5], data[6] };
+  out->device_class = (FloePolicyUsbInterface){ .class_code = data[4], .subclass = data[5], .protocol = data[6] };
   out->vendor = le16 (data + 8);
   out->product = le16 (data + 10);
   if (size > FLOE_USB_DESCRIPTORS_MAX)

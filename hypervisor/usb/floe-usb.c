@@ -102,8 +102,7 @@ decide (FloeUsb *usb, const Device *device)
   const FloePolicyUsbDevice asked = {
     .vendor = raw->descriptors.vendor,
     .product = raw->descriptors.product,
-    .serial = raw->serial,
-    .serial_size = raw->serial_size,
+    .serial = { raw->serial, raw->serial_size },
     .port = raw->path,
     .device_class = raw->descriptors.device_class,
     .interfaces = raw->descriptors.interfaces,
@@ -118,8 +117,8 @@ decide (FloeUsb *usb, const Device *device)
   if (usb->content == NULL)
     return (Decision){ FLOE_POLICY_USB_BLOCK, "", "floe-no-policy", SIZE_MAX };
   holders = count_holders (usb, device);
-  verdict = floe_policy_usb_verdict (usb->content, &asked, holders);
-  return (Decision){ verdict.action, verdict.machine != NULL ? verdict.machine->id : "", verdict.rule, verdict.index };
+  verdict = floe_policy_usb_verdict (usb->content, &asked, &(FloePolicyUsbSituation){ .holders = holders });
+  return (Decision){ verdict.action, verdict.grant.machine != NULL ? verdict.grant.machine->id : "", verdict.rule, verdict.index };
 }
 
 /* Puts the kernel's switch where the verdict wants it. TRUE when the verdict is wholly in force. */

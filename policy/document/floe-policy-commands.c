@@ -211,8 +211,7 @@ parse_device_name (const char *text, FloePolicyUsbDevice *device, GError **error
   device->vendor = (uint16_t) vendor;
   device->product = (uint16_t) product;
   if (parts[2] != NULL) {
-    device->serial = text + 10;
-    device->serial_size = strlen (device->serial);
+    device->serial = (FloePolicyUsbString){ text + 10, strlen (text + 10) };
   }
   return TRUE;
 }

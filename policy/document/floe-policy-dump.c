@@ -3,7 +3,7 @@
 
 static const char *const disk_names[] = { "reset", "persist" };
 static const char *const firmware_names[] = { "uefi", "bios" };
-static const char *const mode_names[] = { "none", "nat" };
+static const char *const mode_names[] = { "none", "nat", "bridge", "vlan", "filter" };
 
 /* Only quote and backslash are escaped, for nothing else that needs it passes the parser. */
 char *
@@ -64,20 +64,20 @@ floe_policy_usb_rule_text (const FloePolicyUsbRule *rule, GString *text)
     g_string_append_printf (text, " vendor=%04x", (unsigned) rule->vendor);
   if (rule->product != FLOE_POLICY_USB_ANY)
     g_string_append_printf (text, " product=%04x", (unsigned) rule->product);
-  if (rule->serial != NULL) {
-    g_autofree char *serial = floe_policy_quoted (rule->serial);
+  if (rule->serial.text != NULL) {
+    g_autofree char *serial = floe_policy_quoted (rule->serial.text);
 
     g_string_append_printf (text, " serial=%s", serial);
   }
-  if (rule->port != NULL)
-    g_string_append_printf (text, " port=%s", rule->port);
+  if (rule->port.text != NULL)
+    g_string_append_printf (text, " port=%s", rule->port.text);
   append_patterns (text, "any", rule->interface_any, rule->n_interface_any);
   append_patterns (text, "all", rule->interfaces_all, rule->n_interfaces_all);
   if (rule->count > 0)
     g_string_append_printf (text, " count=%u", rule->count);
   g_string_append_printf (text, " -> %s", floe_policy_usb_action_name (rule->action));
-  if (rule->machine != NULL)
-    g_string_append_printf (text, " %s", rule->machine->id);
+  if (rule->grant.machine != NULL)
+    g_string_append_printf (text, " %s", rule->grant.machine->id);
 }
 
 static void
@@ -93,7 +93,7 @@ dump_machine (const FloePolicyMachine *machine, GString *text)
   g_string_append_printf (text, "machine %s memory-mib=%u\n", id, machine->memory_mib);
   g_string_append_printf (text, "machine %s disk=%s\n", id, disk_names[machine->disk]);
   g_string_append_printf (text, "machine %s firmware=%s\n", id, firmware_names[machine->firmware]);
-  g_string_append_printf (text, "machine %s network=%s\n", id, machine->network != NULL ? machine->network->name : "");
+  g_string_append_printf (text, "machine %s network=%s\n", id, machine->n_networks > 0 ? machine->networks[0]->name : "");
   g_string_append_printf (text, "machine %s clipboard=%s\n", id, floe_policy_share_name (machine->clipboard));
   g_string_append_printf (text, "machine %s file-transfer=%s\n", id, floe_policy_share_name (machine->file_transfer));
   g_string_append_printf (text, "machine %s audio=%s\n", id, machine->audio ? "yes" : "no");

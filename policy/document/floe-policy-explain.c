@@ -46,7 +46,7 @@ explain_usb_rules (GString *text, const FloePolicyContent *content, const FloePo
 
   g_string_append (text, "usb: rules that give it a device, if no rule before them matches\n");
   for (size_t i = 0; i < content->n_usb; i++)
-    if (content->usb[i].machine == machine) {
+    if (content->usb[i].grant.machine == machine) {
       g_string_append_printf (text, "    %s", content->usb[i].id);
       floe_policy_usb_rule_text (&content->usb[i], text);
       g_string_append_c (text, '\n');
@@ -73,7 +73,7 @@ floe_policy_explain_machine (const FloePolicyContent *content, const FloePolicyM
   g_string_append_printf (text, "lease: does not start after %u day%s without a refreshed policy\n", content->lease_days,
                           content->lease_days == 1 ? "" : "s");
   explain_sharing (text, machine);
-  explain_network (text, machine->network);
+  explain_network (text, machine->n_networks > 0 ? machine->networks[0] : NULL);
   explain_usb_rules (text, content, machine);
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
@@ -112,9 +112,9 @@ char *
 floe_policy_explain_packet (const FloePolicyMachine *machine, const FloePolicyPacket *packet)
 {
   g_autoptr (GString) text = g_string_new (NULL);
-  FloePolicyPacketVerdict verdict = floe_policy_packet_verdict (machine, packet);
+  const FloePolicyNetwork *network = machine->n_networks > 0 ? machine->networks[0] : NULL;
+  FloePolicyPacketVerdict verdict = floe_policy_packet_verdict (network, packet);
   gboolean egress = packet->direction == FLOE_POLICY_EGRESS;
-  const FloePolicyNetwork *network = machine->network;
   size_t n = network == NULL ? 0 : egress ? network->n_egress : network->n_ingress;
 
   g_string_append_printf (text, "%s: machine %s, ", verdict.allow ? "allow" : "drop", machine->id);
@@ -158,11 +158,11 @@ char *
 floe_policy_explain_usb (const FloePolicyContent *content, const FloePolicyUsbDevice *device, const unsigned *holders)
 {
   g_autoptr (GString) text = g_string_new (NULL);
-  FloePolicyUsbVerdict verdict = floe_policy_usb_verdict (content, device, holders);
+  FloePolicyUsbVerdict verdict = floe_policy_usb_verdict (content, device, &(FloePolicyUsbSituation){ .holders = holders });
 
   g_string_append_printf (text, "%s", usb_outcome (verdict.action));
-  if (verdict.machine != NULL)
-    g_string_append_printf (text, " %s: only that machine may be given it", verdict.machine->id);
+  if (verdict.grant.machine != NULL)
+    g_string_append_printf (text, " %s: only that machine may be given it", verdict.grant.machine->id);
   g_string_append_printf (text, "; device %04x:%04x, by %s%s\n", device->vendor, device->product,
                           verdict.index == SIZE_MAX ? "" : "rule ", verdict.rule);
   for (size_t i = 0; i < content->n_usb && i <= verdict.index; i++) {
@@ -178,7 +178,7 @@ floe_policy_explain_usb (const FloePolicyContent *content, const FloePolicyUsbDe
 static gboolean
 is_catch_all (const FloePolicyUsbRule *rule)
 {
-  return rule->action == FLOE_POLICY_USB_BLOCK && rule->vendor == FLOE_POLICY_USB_ANY && rule->port == NULL
+  return rule->action == FLOE_POLICY_USB_BLOCK && rule->vendor == FLOE_POLICY_USB_ANY && rule->port.text == NULL
          && rule->n_interface_any == 0 && rule->n_interfaces_all == 0;
 }
 
@@ -202,7 +202,7 @@ note_networks (const FloePolicyContent *content, GPtrArray *notes)
     gboolean used = network->mode == FLOE_POLICY_NETWORK_NONE;
 
     for (size_t j = 0; j < content->n_machines; j++)
-      used |= content->machines[j].network == network;
+      used |= (content->machines[j].n_networks > 0 && content->machines[j].networks[0] == network);
     if (!used)
       g_ptr_array_add (notes, g_strdup_printf ("network '%s' is used by no machine", network->name));
   }

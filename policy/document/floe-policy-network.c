@@ -234,7 +234,7 @@ parse_ports (FloePolicyParser *parser, FloeJson *list, FloePolicyNetRule *rule)
 static const FloePolicyNetRule *
 parse_rules (FloePolicyParser *parser, FloeJson *list, const char *prefix_key, size_t *n_rules)
 {
-  size_t n = floe_json_length (list, FLOE_POLICY_RULES_MAX);
+  size_t n = floe_json_length (list, FLOE_POLICY_NET_RULES_MAX);
   FloePolicyNetRule *rules = floe_policy_parser_array (parser, n, sizeof *rules);
 
   for (size_t i = 0; i < n; i++) {
@@ -268,6 +268,9 @@ parse_network (FloePolicyParser *parser, FloeJson *object, FloePolicyNetwork *ne
   FloeJson *egress, *ingress;
 
   network->mode = parse_mode (floe_json_member (object, "mode"));
+  network->connections = FLOE_POLICY_CONNECTIONS_DEFAULT;
+  network->isolated = TRUE;
+  network->log_drops = TRUE;
   egress = floe_json_optional (object, "egress");
   ingress = floe_json_optional (object, "ingress");
   network->egress = parse_rules (parser, egress, "to", &network->n_egress);
@@ -336,9 +339,8 @@ rule_matches (const FloePolicyNetRule *rule, const FloePolicyPacket *packet)
 }
 
 FloePolicyPacketVerdict
-floe_policy_packet_verdict (const FloePolicyMachine *machine, const FloePolicyPacket *packet)
+floe_policy_packet_verdict (const FloePolicyNetwork *network, const FloePolicyPacket *packet)
 {
-  const FloePolicyNetwork *network = machine->network;
   gboolean egress = packet->direction == FLOE_POLICY_EGRESS;
   const FloePolicyNetRule *rules;
   size_t n;

@@ -138,10 +138,12 @@ static void
 parse_machine_network (FloePolicyParser *parser, FloeJson *list, FloePolicyMachine *machine)
 {
   size_t n = floe_json_length (list, 16);
+  const FloePolicyNetwork **networks = floe_policy_parser_array (parser, n, sizeof *networks);
   const FloePolicyNetwork *network;
   FloeJson *value;
   const char *name;
 
+  machine->networks = networks;
   if (n == 0)
     return;
   if (n > 1) {
@@ -154,7 +156,7 @@ parse_machine_network (FloePolicyParser *parser, FloeJson *list, FloePolicyMachi
   if (network == NULL)
     floe_json_refuse (value, "'%s' is none of this document's networks", name);
   else if (network->mode != FLOE_POLICY_NETWORK_NONE)
-    machine->network = network;
+    networks[machine->n_networks++] = network;
 }
 
 static void

@@ -173,14 +173,14 @@ parse_usb_verdict (FloePolicyParser *parser, FloeJson *value, FloePolicyUsbRule 
   if (!floe_json_is_object (value)) {
     if (value != NULL && !floe_json_is_string (value))
       floe_json_refuse (value, "\"block\", \"host\", \"ask\" or {\"machine\": ID} wanted");
-    rule->action = written_values[floe_json_enum (value, written_actions)];
+    rule->grant.action = rule->action = written_values[floe_json_enum (value, written_actions)];
     return;
   }
   machine = floe_json_member (value, "machine");
   id = floe_json_string (machine, FLOE_POLICY_ID_MAX);
-  rule->action = FLOE_POLICY_USB_MACHINE;
-  rule->machine = floe_policy_find_machine (parser->content, id);
-  if (rule->machine == NULL)
+  rule->grant.action = rule->action = FLOE_POLICY_USB_MACHINE;
+  rule->grant.machine = floe_policy_find_machine (parser->content, id);
+  if (rule->grant.machine == NULL)
     floe_json_refuse (machine, "'%s' is none of this document's machines", id);
 }
 
@@ -193,11 +193,11 @@ check_usb_rule (FloeJson *object, const FloePolicyUsbRule *rule)
 
   if (identified && rule->vendor == FLOE_POLICY_USB_ANY)
     floe_json_refuse (object, "a product number means nothing without its vendor");
-  else if (rule->serial != NULL && !identified)
+  else if (rule->serial.text != NULL && !identified)
     floe_json_refuse (object, "a serial means nothing without vendor and product");
   else if (opens && rule->n_interface_any > 0 && rule->n_interfaces_all == 0 && !identified)
     floe_json_refuse (object, "interface_any lets the device's other interfaces in as well: to open, name them all with interfaces_all");
-  else if (opens && rule->vendor == FLOE_POLICY_USB_ANY && rule->n_interfaces_all == 0 && rule->port == NULL)
+  else if (opens && rule->vendor == FLOE_POLICY_USB_ANY && rule->n_interfaces_all == 0 && rule->port.text == NULL)
     floe_json_refuse (object, "this would open every device: name vendor and product, interfaces_all or port");
 }
 
@@ -209,8 +209,8 @@ parse_usb_rule (FloePolicyParser *parser, FloeJson *object, FloePolicyUsbRule *r
   rule->id = floe_policy_parse_rule_id (parser, floe_json_member (object, "id"));
   rule->vendor = parse_usb_id (floe_json_optional (object, "vendor"));
   rule->product = parse_usb_id (floe_json_optional (object, "product"));
-  rule->serial = parse_serial (parser, floe_json_optional (object, "serial"));
-  rule->port = parse_usb_port (parser, floe_json_optional (object, "port"));
+  rule->serial.text = parse_serial (parser, floe_json_optional (object, "serial"));
+  rule->port.text = parse_usb_port (parser, floe_json_optional (object, "port"));
   rule->interface_any = parse_patterns (parser, floe_json_optional (object, "interface_any"), &rule->n_interface_any);
   rule->interfaces_all = parse_patterns (parser, floe_json_optional (object, "interfaces_all"), &rule->n_interfaces_all);
   rule->count = count != NULL ? (unsigned) floe_json_int (count, 1, 127) : 0;
@@ -224,7 +224,7 @@ parse_usb_rule (FloePolicyParser *parser, FloeJson *object, FloePolicyUsbRule *r
 void
 floe_policy_parse_usb (FloePolicyParser *parser, FloeJson *value)
 {
-  size_t n = floe_json_length (value, FLOE_POLICY_RULES_MAX);
+  size_t n = floe_json_length (value, FLOE_POLICY_USB_RULES_MAX);
   FloePolicyUsbRule *rules = floe_policy_parser_array (parser, n, sizeof *rules);
 
   for (size_t i = 0; i < n; i++)
@@ -275,7 +275,7 @@ serial_matches (const char *serial, const FloePolicyUsbDevice *device)
 {
   size_t size = strlen (serial);
 
-  return device->serial != NULL && device->serial_size == size && memcmp (device->serial, serial, size) == 0;
+  return device->serial.bytes != NULL && device->serial.size == size && memcmp (device->serial.bytes, serial, size) == 0;
 }
 
 const char *
@@ -287,9 +287,9 @@ floe_policy_usb_mismatch (const FloePolicyUsbRule *rule, const FloePolicyUsbDevi
     return "another vendor";
   if (rule->product != FLOE_POLICY_USB_ANY && rule->product != device->product)
     return "another product";
-  if (rule->serial != NULL && !serial_matches (rule->serial, device))
+  if (rule->serial.text != NULL && !serial_matches (rule->serial.text, device))
     return "another serial";
-  if (rule->port != NULL && (device->port == NULL || strcmp (rule->port, device->port) != 0))
+  if (rule->port.text != NULL && (device->port == NULL || strcmp (rule->port.text, device->port) != 0))
     return "another port";
   if (rule->n_interface_any > 0 && count_matching (rule->interface_any, rule->n_interface_any, device, &all) == 0)
     return "no interface matches interface_any";
@@ -304,13 +304,16 @@ floe_policy_usb_mismatch (const FloePolicyUsbRule *rule, const FloePolicyUsbDevi
 }
 
 FloePolicyUsbVerdict
-floe_policy_usb_verdict (const FloePolicyContent *content, const FloePolicyUsbDevice *device, const unsigned *holders)
+floe_policy_usb_verdict (const FloePolicyContent *content, const FloePolicyUsbDevice *device,
+                         const FloePolicyUsbSituation *situation)
 {
+  const unsigned *holders = situation != NULL ? situation->holders : NULL;
+
   for (size_t i = 0; i < content->n_usb; i++) {
     const FloePolicyUsbRule *rule = &content->usb[i];
 
     if (floe_policy_usb_mismatch (rule, device, holders != NULL ? holders[i] : 0) == NULL)
-      return (FloePolicyUsbVerdict){ rule->action, rule->machine, rule->id, i };
+      return (FloePolicyUsbVerdict){ rule->action, rule->grant, rule, rule->id, i };
   }
-  return (FloePolicyUsbVerdict){ FLOE_POLICY_USB_BLOCK, NULL, "default", SIZE_MAX };
+  return (FloePolicyUsbVerdict){ .action = FLOE_POLICY_USB_BLOCK, .rule = "default", .index = SIZE_MAX };
 }

@@ -14,11 +14,17 @@
  *
  * Enforcers get these structs, never JSON. What is in here is whole: names are resolved, defaults filled in, limits checked. */
 
-#define FLOE_POLICY_SIZE_MAX (1024 * 1024)
+#define FLOE_POLICY_SIZE_MAX (16 * 1024 * 1024)
 #define FLOE_POLICY_MACHINES_MAX 32
 #define FLOE_POLICY_NETWORKS_MAX 32
-#define FLOE_POLICY_RULES_MAX 256   /* in one direction of one network, and of usb */
+#define FLOE_POLICY_CARDS_MAX 4         /* networks of one machine */
+#define FLOE_POLICY_NET_RULES_MAX 65000 /* in one direction of one network */
+#define FLOE_POLICY_USB_RULES_MAX 256
 #define FLOE_POLICY_PREFIXES_MAX 64 /* in one rule */
+#define FLOE_POLICY_NAMES_MAX 32    /* DNS names in one rule */
+#define FLOE_POLICY_WINDOWS_MAX 16  /* time windows of one rule */
+#define FLOE_POLICY_SERVERS_MAX 8   /* DNS or DHCP servers of one network */
+#define FLOE_POLICY_CONNECTIONS_DEFAULT 4096
 #define FLOE_POLICY_PORTS_MAX 32    /* in one rule */
 #define FLOE_POLICY_PATTERNS_MAX 32 /* in one list of one USB rule */
 #define FLOE_POLICY_ID_MAX 32       /* bytes of a machine's, network's or rule's name: [A-Za-z0-9][A-Za-z0-9._-]* */
@@ -43,30 +49,80 @@ typedef struct {
 typedef enum {
   FLOE_POLICY_PROTOCOL_TCP,
   FLOE_POLICY_PROTOCOL_UDP,
-  FLOE_POLICY_PROTOCOL_ICMP,  /* echo requests (type 8) and nothing else; errors belong to their flow */
-  FLOE_POLICY_PROTOCOL_ICMP6, /* echo requests (type 128) and nothing else; refused by the parser in this version */
+  FLOE_POLICY_PROTOCOL_ICMP,  /* the rule's icmp_types, echo requests (type 8) when it names none; errors belong to their flow */
+  FLOE_POLICY_PROTOCOL_ICMP6, /* the same with echo requests of type 128; only where the network has IPv6 */
   FLOE_POLICY_PROTOCOL_ANY,   /* any of the four above, as they are described; no other IP protocol (GRE, 6in4, ...) */
 } FloePolicyProtocol;
+
+/* Local time of the endpoint. LAST is a minute after FIRST of the same day: a window over midnight is two. */
+typedef struct {
+  uint8_t days;         /* bit 0 Sunday to bit 6 Saturday; not 0 */
+  uint16_t first, last; /* minutes since midnight, FIRST included, LAST not: 0 to 1440, first < last */
+} FloePolicyWindow;
+
+/* Per second; 0: no limit. What is over is dropped. */
+typedef struct {
+  uint32_t packets; /* 0 to 10000000 */
+  uint64_t bytes;   /* 0 to 100000000000 */
+} FloePolicyRate;
 
 /* Allows packets that begin a flow to (egress) or from (ingress) one of the prefixes. Replies and ICMP errors follow
  * from connection tracking and are no rule's matter. */
 typedef struct {
   const char *id; /* unique among all rules of the document; never "default", "never-routed", "no-network" or "floe-..." */
   FloePolicyProtocol protocol;
-  const FloePolicyPrefix *prefixes; /* at least one, IPv4 (the parser refuses IPv6 in this version); any order, may overlap */
+  const FloePolicyPrefix *prefixes; /* either family; any order, may overlap. At least one of these and names together */
   size_t n_prefixes;
+  /* Egress only. Lower case without final dot: "www.example.org", or "*.example.org" for any name below it (not itself). The rule
+   * matches addresses that the endpoint's resolver has answered for such a name, as long as the answer lives. */
+  const char *const *names;
+  size_t n_names;
   const FloePolicyPorts *ports; /* destination ports of tcp and udp; none: all of them */
   size_t n_ports;
+  const uint8_t *icmp_types; /* of icmp or icmp6: only those that connection tracking follows (docs/policy.md); none: echo */
+  size_t n_icmp_types;
+  FloePolicyRate rate; /* of all packets of all flows that the rule allows, both directions together */
+  uint32_t log;        /* 0: not logged; N: one flow of N is, when it begins */
+  const FloePolicyWindow *windows; /* outside all of these the rule is not there, and what it allowed is cut; none: always */
+  size_t n_windows;
 } FloePolicyNetRule;
 
 typedef enum {
-  FLOE_POLICY_NETWORK_NONE, /* no network card */
-  FLOE_POLICY_NETWORK_NAT,
+  FLOE_POLICY_NETWORK_NONE,   /* no network card */
+  FLOE_POLICY_NETWORK_NAT,    /* a link of its own, behind the endpoint's address */
+  FLOE_POLICY_NETWORK_BRIDGE, /* the LAN of a host interface, untagged */
+  FLOE_POLICY_NETWORK_VLAN,   /* the same, tagged by the host */
+  FLOE_POLICY_NETWORK_FILTER, /* a link of its own whose only way out is through another machine */
 } FloePolicyNetworkMode;
+
+typedef enum {
+  FLOE_POLICY_RESOLVER_NONE,  /* the endpoint offers no DNS */
+  FLOE_POLICY_RESOLVER_RULES, /* answers names that a rule of this network names, and no others */
+  FLOE_POLICY_RESOLVER_ANY,   /* answers any name; only those that rules name open anything */
+} FloePolicyResolver;
+
+typedef struct _FloePolicyMachine FloePolicyMachine;
 
 typedef struct {
   const char *name;
   FloePolicyNetworkMode mode;
+  const char *interface;             /* bridge and vlan: the host's; a bridge, or a card that carries no address of the host's */
+  unsigned vlan;                     /* vlan: 1 to 4094; else 0 */
+  const FloePolicyMachine *through;  /* filter: the machine that routes; it has this network too, as its inner side; else NULL */
+  gboolean ipv6;                     /* FALSE: no IPv6 passes at all */
+  FloePolicyResolver resolver;       /* nat and filter; NONE otherwise */
+  const FloePolicyAddress *dns;      /* nat, filter: servers that the endpoint's resolver asks, none: the host's own.
+                                        bridge, vlan: servers that the machine may ask itself (udp and tcp 53) */
+  size_t n_dns;
+  const FloePolicyPrefix *rebind; /* never-answered addresses (private, link-local, ...) in these prefixes are answered after all */
+  size_t n_rebind;
+  const FloePolicyAddress *dhcp; /* bridge, vlan: IPv4 servers whose leases count; at least one */
+  size_t n_dhcp;
+  unsigned connections; /* most tracked connections of the card at one time, 1 to 65536 */
+  gboolean isolated;    /* TRUE: no other machine of this endpoint is reached over it, whatever rules say */
+  gboolean vhost;       /* QEMU may use the kernel's vhost-net where the host has it */
+  gboolean log_drops;   /* dropped packets become audit events, aggregated */
+  FloePolicyRate rate;  /* of the whole card, each direction */
   const FloePolicyNetRule *egress; /* guest to world, first match names the rule */
   size_t n_egress;
   const FloePolicyNetRule *ingress; /* world to guest */
@@ -101,7 +157,7 @@ typedef enum {
 /* "none", "to-guest", "from-guest", "both": as in the document and over D-Bus. */
 const char *floe_policy_share_name (FloePolicyShare share);
 
-typedef struct {
+struct _FloePolicyMachine {
   const char *id;     /* unique; see FLOE_POLICY_ID_MAX */
   const char *title;  /* UTF-8, no control or invisible formatting characters */
   const char *colour; /* "#rrggbb", lower case */
@@ -110,13 +166,14 @@ typedef struct {
   unsigned memory_mib; /* 128 to 1048576 */
   FloePolicyDisk disk;
   FloePolicyFirmware firmware;
-  const FloePolicyNetwork *network; /* NULL: no network card (none named, or its mode is none) */
+  const FloePolicyNetwork *const *networks; /* its cards in order, each network once; those of mode none are left out */
+  size_t n_networks;
   FloePolicyShare clipboard, file_transfer;
   gboolean audio;
   unsigned screens; /* 1 to 4 */
   gboolean emulation; /* may run without KVM, with a visible warning */
   gboolean autostart;
-} FloePolicyMachine;
+};
 
 /* An image and channel that some machine needs: target images/NAME/CHANNEL.json. */
 typedef struct {
@@ -129,7 +186,7 @@ typedef enum {
   FLOE_POLICY_USB_BLOCK,   /* stays unauthorised */
   FLOE_POLICY_USB_HOST,    /* authorised for the host's own drivers */
   FLOE_POLICY_USB_MACHINE, /* handed to one machine */
-  FLOE_POLICY_USB_ASK,     /* stays unauthorised until the person at the screen has chosen */
+  FLOE_POLICY_USB_ASK,     /* stays unauthorised until the person at the screen has chosen one of the answers */
 } FloePolicyUsbAction;
 
 /* "block", "host", "machine", "ask": as over D-Bus. */
@@ -142,34 +199,84 @@ typedef struct {
 
 #define FLOE_POLICY_USB_ANY (-1)
 
+/* What a device may get: never ASK. */
+typedef struct {
+  FloePolicyUsbAction action;
+  const FloePolicyMachine *machine; /* with MACHINE: which; NULL: the machine in front when the device is decided */
+  gboolean read_only;               /* with MACHINE: the host keeps the device and shows its disk as a read-only block device */
+  /* Only interfaces that match one of these are given (interface authorisation, USBDEVFS_DROP_PRIVILEGES); none: all of them. */
+  const FloePolicyUsbPattern *interfaces;
+  size_t n_interfaces;
+} FloePolicyUsbGrant;
+
+typedef enum {
+  FLOE_POLICY_USB_REMEMBER_NOT,    /* asked again at each connection */
+  FLOE_POLICY_USB_REMEMBER_DEVICE, /* the person may have it remembered for this very device: numbers, serial, descriptors, port */
+} FloePolicyUsbRemember;
+
+/* A string of the device's: compared whole. With WILDCARDS, '*' stands for any run of characters and '?' for one; anchored at both
+ * ends, byte by byte otherwise. */
+typedef struct {
+  const char *text;
+  gboolean wildcards;
+} FloePolicyUsbText;
+
+typedef enum { /* bits */
+  FLOE_POLICY_USB_LOW = 1,
+  FLOE_POLICY_USB_FULL = 2,
+  FLOE_POLICY_USB_HIGH = 4,
+  FLOE_POLICY_USB_SUPER = 8, /* 5 Gbit/s and more */
+} FloePolicyUsbSpeed;
+
+typedef enum {
+  FLOE_POLICY_USB_LOCKED_ANY, /* not asked */
+  FLOE_POLICY_USB_LOCKED,
+  FLOE_POLICY_USB_UNLOCKED,
+} FloePolicyUsbLocked;
+
 /* Every condition that is there must hold. */
 typedef struct {
   const char *id;
   int32_t vendor, product;                    /* FLOE_POLICY_USB_ANY or 0 to 0xffff */
-  const char *serial;                         /* NULL: any; compared whole, byte by byte */
-  const char *port;                           /* NULL: any; "BUS-PORT[.PORT...]" as sysfs writes it, compared whole */
+  FloePolicyUsbText serial, manufacturer, name; /* text NULL: any. NAME is the product string */
+  FloePolicyUsbText port;                     /* "BUS-PORT[.PORT...]" as sysfs writes it; text NULL: any */
   const FloePolicyUsbPattern *interface_any;  /* some interface matches one of them; none: not asked */
   size_t n_interface_any;
   const FloePolicyUsbPattern *interfaces_all; /* every interface matches one of them; none: not asked */
   size_t n_interfaces_all;
+  unsigned speeds;                            /* of FloePolicyUsbSpeed; 0: not asked */
   unsigned count;                             /* holds while fewer devices than this hold the rule; 0: not asked */
+  const FloePolicyMachine *const *front;      /* one of these machines is in front; none: not asked */
+  size_t n_front;
+  const char *const *people; /* one of these is logged in; none: not asked */
+  size_t n_people;
+  FloePolicyUsbLocked locked;
   FloePolicyUsbAction action;
-  const FloePolicyMachine *machine;           /* with FLOE_POLICY_USB_MACHINE, else NULL */
+  FloePolicyUsbGrant grant;          /* unless ASK */
+  const FloePolicyUsbGrant *answers; /* with ASK: what the person may choose besides to block; at least one */
+  size_t n_answers;
+  FloePolicyUsbRemember remember; /* with ASK */
 } FloePolicyUsbRule;
 
 typedef struct {
   uint8_t class_code, subclass, protocol;
+  uint8_t configuration, number, alternate; /* bConfigurationValue, bInterfaceNumber, bAlternateSetting */
 } FloePolicyUsbInterface;
+
+/* Bytes as decoded from a string descriptor to UTF-8; may hold anything, NUL included. NULL when the device has none or when it
+ * could not be read. */
+typedef struct {
+  const char *bytes;
+  size_t size;
+} FloePolicyUsbString;
 
 /* A device as decoded from its descriptors. All zeroes is a device that nothing allows. */
 typedef struct {
   uint16_t vendor, product;
-  /* UTF-8 as decoded from the string descriptor, SERIAL_SIZE bytes, may hold anything, NUL included. NULL when the device has none or
-   * when it could not be read. */
-  const char *serial;
-  size_t serial_size;
+  FloePolicyUsbString serial, manufacturer, name;
   const char *port;                    /* NULL: unknown, matches no rule that asks for a port */
-  FloePolicyUsbInterface device_class; /* of the device descriptor */
+  FloePolicyUsbSpeed speed;            /* 0: unknown, matches no rule that asks for one */
+  FloePolicyUsbInterface device_class; /* of the device descriptor; its last three members are 0 */
   /* Of every configuration and every alternate setting; duplicates do no harm. */
   const FloePolicyUsbInterface *interfaces;
   size_t n_interfaces;
@@ -177,9 +284,19 @@ typedef struct {
   gboolean complete;
 } FloePolicyUsbDevice;
 
+/* What is so at the moment of the verdict. */
+typedef struct {
+  const unsigned *holders; /* for each of content->usb, the devices that hold it now, this one not counted; NULL: none do */
+  const FloePolicyMachine *front; /* NULL: none, the list is shown */
+  const char *person;             /* NULL: nobody is logged in */
+  gboolean locked;
+} FloePolicyUsbSituation;
+
 typedef struct {
   FloePolicyUsbAction action;
-  const FloePolicyMachine *machine; /* with FLOE_POLICY_USB_MACHINE, else NULL */
+  /* What it gets, machine in front resolved; action BLOCK with ASK, and where "the machine in front" is none. */
+  FloePolicyUsbGrant grant;
+  const FloePolicyUsbRule *decided; /* NULL: none matched */
   const char *rule;                 /* the rule's id, "default" when none matched */
   size_t index;                     /* of the rule in usb[]; SIZE_MAX for "default" */
 } FloePolicyUsbVerdict;
@@ -242,11 +359,10 @@ char *floe_policy_dump (const FloePolicyContent *content);
 
 /* -- Verdicts: pure functions ---------------------------------------------------------------------------------------- */
 
-/* What happens to DEVICE. HOLDERS counts, for each of content->usb, the devices that hold that rule's verdict now (DEVICE itself not
- * counted), or is NULL when none do. A device class other than 00 and ef counts as one more interface: drivers bind to it too.
- * A device without interfaces, or not complete, is matched by block rules only. */
+/* What happens to DEVICE in SITUATION (NULL: nobody, nothing in front, not locked). A device class other than 00 and ef counts as one
+ * more interface: drivers bind to it too. A device without interfaces, or not complete, is matched by block rules only. */
 FloePolicyUsbVerdict floe_policy_usb_verdict (const FloePolicyContent *content, const FloePolicyUsbDevice *device,
-                                              const unsigned *holders);
+                                              const FloePolicyUsbSituation *situation);
 
 typedef enum {
   FLOE_POLICY_EGRESS,  /* guest to world */
@@ -260,6 +376,9 @@ typedef struct {
   uint8_t protocol;         /* IP protocol number: 6, 17, 1, 58 are the ones that rules can allow */
   uint16_t port;            /* destination port of tcp and udp, host order */
   uint8_t icmp_type;        /* of icmp and icmp6 */
+  const char *name;         /* the DNS name that REMOTE is bound to now, as the resolver was asked for it; NULL: none */
+  uint8_t day;              /* local time: 0 Sunday to 6 Saturday */
+  uint16_t minute;          /* since midnight */
 } FloePolicyPacket;
 
 typedef struct {
@@ -267,7 +386,11 @@ typedef struct {
   const char *rule; /* the rule's id; "default" when none matched, "never-routed", or "no-network" */
 } FloePolicyPacketVerdict;
 
-/* What happens to PACKET of MACHINE: what the host's packet filter is compiled from the same rules to do. Not in here, since they
- * are state or the host's own: replies to flows allowed before, DHCP, ARP, neighbour discovery and DNS that the host itself
- * answers, the check of the guest's source addresses, and the host's own addresses. */
-FloePolicyPacketVerdict floe_policy_packet_verdict (const FloePolicyMachine *machine, const FloePolicyPacket *packet);
+/* What happens to PACKET on the card of NETWORK (NULL: the machine has none: "no-network"): what the host's packet filter is compiled
+ * from the same rules to do. Not in here, since they are state or the host's own: replies to flows allowed before, rates and limits of
+ * connections, DHCP, ARP, neighbour discovery and DNS that the host itself answers, the check of the guest's source addresses, and
+ * the host's own addresses. */
+FloePolicyPacketVerdict floe_policy_packet_verdict (const FloePolicyNetwork *network, const FloePolicyPacket *packet);
+
+/* Whether NAME (lower case, no final dot) is what PATTERN ("www.example.org" or "*.example.org") says. */
+gboolean floe_policy_name_matches (const char *pattern, const char *name);

@@ -41,11 +41,11 @@ judge_packet (const FloePolicyContent *content, Bytes *bytes)
   take (bytes, &packet.port, sizeof packet.port);
   take (bytes, &packet.icmp_type, sizeof packet.icmp_type);
   for (size_t i = 0; i < content->n_machines; i++) {
-    FloePolicyPacketVerdict verdict = floe_policy_packet_verdict (&content->machines[i], &packet);
+    FloePolicyPacketVerdict verdict = floe_policy_packet_verdict (content->machines[i].n_networks > 0 ? content->machines[i].networks[0] : NULL, &packet);
     g_autofree char *text = floe_policy_explain_packet (&content->machines[i], &packet);
 
     g_assert_true (g_str_has_prefix (text, verdict.allow ? "allow: " : "drop: "));
-    g_assert_true (!verdict.allow || content->machines[i].network != NULL);
+    g_assert_true (!verdict.allow || content->machines[i].n_networks > 0);
     for (size_t j = 0; verdict.allow && j < floe_policy_n_never_routed; j++)
       g_assert_false (floe_policy_prefix_contains (&floe_policy_never_routed[j], &packet.remote));
   }
@@ -69,12 +69,12 @@ judge_device (const FloePolicyContent *content, Bytes *bytes)
   take (bytes, interfaces, device.n_interfaces * sizeof *interfaces);
   device.interfaces = interfaces;
   device.complete = (flags & 1) != 0;
-  device.serial = flags & 2 ? serial : NULL;
-  device.serial_size = flags & 2 ? (size_t) (flags >> 5) : 0;
+  if (flags & 2)
+    device.serial = (FloePolicyUsbString){ serial, (size_t) (flags >> 5) };
   FloePolicyUsbVerdict verdict = floe_policy_usb_verdict (content, &device, NULL);
 
   g_assert_true (verdict.action == FLOE_POLICY_USB_BLOCK || (device.complete && device.n_interfaces > 0));
-  g_assert_true ((verdict.machine != NULL) == (verdict.action == FLOE_POLICY_USB_MACHINE));
+  g_assert_true ((verdict.grant.machine != NULL) == (verdict.action == FLOE_POLICY_USB_MACHINE));
   g_assert_true (verdict.index == SIZE_MAX || verdict.index < content->n_usb);
   text = floe_policy_explain_usb (content, &device, NULL);
   g_assert_true (g_str_has_prefix (text, floe_policy_usb_action_name (verdict.action)));

@@ -161,10 +161,10 @@ test_content (void)
   g_clear_pointer (&document, floe_policy_document_unref);
   g_assert_true (floe_policy_document_content (second) == content);
   g_assert_true (office == &content->machines[0]);
-  g_assert_true (office->network == floe_policy_find_network (content, "intranet"));
+  g_assert_true (office->networks[0] == floe_policy_find_network (content, "intranet"));
   g_assert_null (floe_policy_find_machine (content, "offic"));
   g_assert_null (floe_policy_find_network (content, ""));
-  g_assert_true (content->usb[3].machine == office);
+  g_assert_true (content->usb[3].grant.machine == office);
   g_assert_cmpuint (n_images, ==, 1);
   g_assert_cmpstr (images[0].name, ==, "desktop");
   g_assert_cmpuint (content->lease_days, ==, 30);

@@ -155,12 +155,12 @@ add_prefix_edges (GArray *addresses, const FloePolicyPrefix *prefixes, size_t n)
 static void
 compare (const FloePolicyMachine *machine, const FloeTable *table, FloePolicyPacket *packet, size_t *allowed)
 {
-  FloePolicyPacketVerdict verdict = floe_policy_packet_verdict (machine, packet);
+  FloePolicyPacketVerdict verdict = floe_policy_packet_verdict (machine->networks[0], packet);
   Outcome outcome = filter (table, packet);
 
   if (verdict.allow != outcome.allow || strcmp (verdict.rule, outcome.rule) != 0)
     g_error ("network %s, direction %d, protocol %u, remote %08x, port %u, type %u: the policy says %s by %s, the filter %s by %s",
-             machine->network->name, (int) packet->direction, packet->protocol, host_order (packet->remote.bytes, 4),
+             machine->networks[0]->name, (int) packet->direction, packet->protocol, host_order (packet->remote.bytes, 4),
              packet->port, packet->icmp_type, verdict.allow ? "allow" : "drop", verdict.rule, outcome.allow ? "allow" : "drop",
              outcome.rule);
   *allowed += verdict.allow;
@@ -222,7 +222,7 @@ static size_t
 try_network (const FloePolicyNetwork *network)
 {
   const FloeRuleOptions options = { FALSE, FLOE_CONNECTIONS_DEFAULT };
-  const FloePolicyMachine machine = { .id = "m", .network = network };
+  const FloePolicyMachine machine = { .id = "m", .networks = &network, .n_networks = 1 };
   g_autoptr (FloeRuleset) ruleset = NULL;
   FloeNetIdentity identity;
   FloeNetPool pool;
@@ -320,7 +320,7 @@ test_made (void)
     for (unsigned direction = 0; direction < 2; direction++)
       for (unsigned index = 0; index < RULES; index++)
         make_rule (rand, &made, direction, index);
-    made.network = (FloePolicyNetwork){ "made", FLOE_POLICY_NETWORK_NAT, made.rules[0], RULES, made.rules[1], RULES };
+    made.network = (FloePolicyNetwork){ .name = "made", .mode = FLOE_POLICY_NETWORK_NAT, .egress = made.rules[0], .n_egress = RULES, .ingress = made.rules[1], .n_ingress = RULES };
     allowed += try_network (&made.network);
   }
   g_assert_cmpuint (allowed, >, 1000);

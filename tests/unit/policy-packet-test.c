@@ -99,6 +99,14 @@ static const struct {
   { "bare", IN, TCP, "8.8.8.8", 443, "drop no-network" },
 };
 
+static FloePolicyPacketVerdict
+verdict_of (FloePolicyDocument *document, const char *id, const FloePolicyPacket *packet)
+{
+  const FloePolicyMachine *machine = floe_policy_find_machine (floe_policy_document_content (document), id);
+
+  return floe_policy_packet_verdict (machine->n_networks > 0 ? machine->networks[0] : NULL, packet);
+}
+
 static void
 test_verdicts (void)
 {
@@ -116,7 +124,7 @@ test_verdicts (void)
     g_assert_true (floe_policy_address_parse (cases[i].remote, &packet.remote));
     packet.port = icmp ? 0 : (uint16_t) cases[i].number;
     packet.icmp_type = icmp ? (uint8_t) cases[i].number : 0;
-    verdict = floe_policy_packet_verdict (floe_policy_find_machine (floe_policy_document_content (document), cases[i].machine), &packet);
+    verdict = verdict_of (document, cases[i].machine, &packet);
     got = g_strdup_printf ("%s %s", verdict.allow ? "allow" : "drop", verdict.rule);
     if (g_strcmp0 (got, cases[i].wanted) != 0)
       g_error ("%s %s protocol %d %s %u: %s, %s wanted", cases[i].machine, cases[i].direction == OUT ? "to" : "from",
@@ -131,11 +139,17 @@ test_ipv6 (void)
   static const FloePolicyPrefix half = { { 6, { 0x20, 0x01, 0x0d, 0xb8 } }, 33 }, whole = { { 6, { 0x20, 0x01, 0x0d, 0xb8 } }, 32 };
   static const FloePolicyPrefix everywhere = { { 6, { 0 } }, 0 };
   static const FloePolicyPorts http = { 80, 80 };
-  static const FloePolicyNetRule some[] = { { "web6", FLOE_POLICY_PROTOCOL_TCP, &half, 1, &http, 1 },
-                                            { "ping6", FLOE_POLICY_PROTOCOL_ICMP6, &whole, 1, NULL, 0 } };
-  static const FloePolicyNetRule all = { "all", FLOE_POLICY_PROTOCOL_ANY, &everywhere, 1, NULL, 0 };
-  static const FloePolicyNetwork networks[] = { { "some", FLOE_POLICY_NETWORK_NAT, some, 2, NULL, 0 },
-                                                { "all", FLOE_POLICY_NETWORK_NAT, &all, 1, NULL, 0 } };
+  static const FloePolicyNetRule some[] = {
+    { .id = "web6", .protocol = FLOE_POLICY_PROTOCOL_TCP, .prefixes = &half, .n_prefixes = 1, .ports = &http, .n_ports = 1 },
+    { .id = "ping6", .protocol = FLOE_POLICY_PROTOCOL_ICMP6, .prefixes = &whole, .n_prefixes = 1 },
+  };
+  static const FloePolicyNetRule all = {
+    .id = "all", .protocol = FLOE_POLICY_PROTOCOL_ANY, .prefixes = &everywhere, .n_prefixes = 1,
+  };
+  static const FloePolicyNetwork networks[] = {
+    { .name = "some", .mode = FLOE_POLICY_NETWORK_NAT, .egress = some, .n_egress = 2 },
+    { .name = "all", .mode = FLOE_POLICY_NETWORK_NAT, .egress = &all, .n_egress = 1 },
+  };
   static const struct {
     gboolean open;
     const char *remote;
@@ -162,14 +176,13 @@ test_ipv6 (void)
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (rows); i++) {
-    FloePolicyMachine machine = { .id = "m", .network = &networks[rows[i].open] };
     FloePolicyPacket packet = { .protocol = (uint8_t) rows[i].protocol, .port = (uint16_t) rows[i].number };
     FloePolicyPacketVerdict verdict;
     g_autofree char *got = NULL;
 
     packet.icmp_type = (uint8_t) rows[i].number;
     g_assert_true (floe_policy_address_parse (rows[i].remote, &packet.remote));
-    verdict = floe_policy_packet_verdict (&machine, &packet);
+    verdict = floe_policy_packet_verdict (&networks[rows[i].open], &packet);
     got = g_strdup_printf ("%s %s", verdict.allow ? "allow" : "drop", verdict.rule);
     if (g_strcmp0 (got, rows[i].wanted) != 0)
       g_error ("%s protocol %d number %u: %s, %s wanted", rows[i].remote, rows[i].protocol, rows[i].number, got, rows[i].wanted);
@@ -184,7 +197,7 @@ test_no_family (void)
   g_autoptr (FloePolicyDocument) document = floe_policy_parse (bytes, "packet.json", NULL);
   FloePolicyPacket packet = { .protocol = IPPROTO_TCP, .port = 80 };
 
-  g_assert_false (floe_policy_packet_verdict (floe_policy_find_machine (floe_policy_document_content (document), "open"), &packet).allow);
+  g_assert_false (verdict_of (document, "open", &packet).allow);
 }
 
 static void

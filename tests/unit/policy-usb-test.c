@@ -165,8 +165,7 @@ device_of (const Case *row)
   return (FloePolicyUsbDevice){
     .vendor = row->vendor,
     .product = row->product,
-    .serial = row->serial,
-    .serial_size = row->serial_size > 0 ? row->serial_size : row->serial != NULL ? strlen (row->serial) : 0,
+    .serial = { row->serial, row->serial_size > 0 ? row->serial_size : row->serial != NULL ? strlen (row->serial) : 0 },
     .port = row->port,
     .device_class = row->device_class,
     .interfaces = row->interfaces,
@@ -184,12 +183,12 @@ test_verdicts (void)
   for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
     FloePolicyUsbDevice device = device_of (&cases[i]);
     unsigned holders[16] = { 0, cases[i].keyboards };
-    FloePolicyUsbVerdict verdict = floe_policy_usb_verdict (content, &device, holders);
+    FloePolicyUsbVerdict verdict = floe_policy_usb_verdict (content, &device, &(FloePolicyUsbSituation){ .holders = holders });
     g_autofree char *got = g_strdup_printf ("%s %s", floe_policy_usb_action_name (verdict.action), verdict.rule);
 
     if (g_strcmp0 (got, cases[i].wanted) != 0)
       g_error ("%s: %s, %s wanted", cases[i].what, got, cases[i].wanted);
-    g_assert_true ((verdict.machine != NULL) == (verdict.action == FLOE_POLICY_USB_MACHINE));
+    g_assert_true ((verdict.grant.machine != NULL) == (verdict.action == FLOE_POLICY_USB_MACHINE));
     if (verdict.index != SIZE_MAX)
       g_assert_cmpstr (content->usb[verdict.index].id, ==, verdict.rule);
     else
@@ -211,7 +210,7 @@ test_default (void)
 
     g_assert_cmpint (verdict.action, ==, FLOE_POLICY_USB_BLOCK);
     g_assert_cmpstr (verdict.rule, ==, "default");
-    g_assert_null (verdict.machine);
+    g_assert_null (verdict.grant.machine);
   }
 }
 
