@@ -192,8 +192,11 @@ put_in_force (FloeDaemon *daemon, FloeInForce *in_force)
 
   floe_in_force_unref (daemon->in_force);
   daemon->in_force = in_force;
+  /* All of them before any gets its policy: a machine's network may lead through another one, whose slot must be known. */
+  for (size_t i = 0; i < content->n_machines; i++)
+    (void)find_or_make (daemon, content->machines[i].id);
   for (size_t i = 0; i < content->n_machines; i++) {
-    FloeMachine *machine = find_or_make (daemon, content->machines[i].id);
+    FloeMachine *machine = g_hash_table_lookup (daemon->machines, content->machines[i].id);
 
     if (machine != NULL)
       give_policy (daemon, machine, &content->machines[i]);
@@ -349,7 +352,7 @@ adopt_all (FloeDaemon *daemon)
                 local->message, NULL);
     floe_machine_add_pids (machine, pids);
   }
-  killed = floe_process_sweep (first, first + 2 * FLOE_NET_SLOTS - 1, pids);
+  killed = floe_process_sweep (first, first + 2 * FLOE_MACHINE_SLOTS - 1, pids);
   if (killed > 0)
     floe_log (G_LOG_LEVEL_WARNING, "processes of machines without a record were killed", NULL);
   if (daemon->host->net != NULL && !floe_net_sweep (daemon->host->net, &error))

@@ -182,6 +182,7 @@ floe_host_new (FloeHostConfig *config, GError **error)
   g_autoptr (GError) net_error = NULL;
 
   host->config = config;
+  host->slots = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   host->run_dir = host->state_dir = host->machines_run = host->machines_state = -1;
   if (!make_directories (host, error))
     return NULL;
@@ -219,6 +220,7 @@ floe_host_free (FloeHost *host)
   g_clear_pointer (&host->io_loop, g_main_loop_unref);
   g_clear_pointer (&host->io, g_main_context_unref);
   g_clear_pointer (&host->net, floe_net_free);
+  g_clear_pointer (&host->slots, g_hash_table_unref);
   g_free (host->net_problem);
   g_free (host->accelerator_reason);
   g_free (host->staging);

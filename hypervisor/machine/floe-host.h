@@ -31,6 +31,7 @@ typedef struct {
   char *accelerator_reason;
   FloeNet *net; /* NULL when this host cannot filter; then net_problem says why */
   char *net_problem;
+  GHashTable *slots; /* id of each machine ever seen -> its slot; main thread */
   GMainContext *io; /* QMP is read here, by a thread of its own */
   GMainLoop *io_loop;
   GThread *io_thread;

@@ -34,21 +34,6 @@ read_record (FloeMachine *machine, FloeRun *run, GError **error)
 }
 
 static gboolean
-adopt_card (FloeMachine *machine, FloeRun *run, GError **error)
-{
-  static const FloePolicyNetwork nothing = { .name = "none", .mode = FLOE_POLICY_NETWORK_NONE };
-  const FloePolicyNetwork *network
-      = machine->spec != NULL && machine->spec->n_networks > 0 ? machine->spec->networks[0] : &nothing;
-
-  if (!run->record->has_card)
-    return TRUE;
-  if (machine->host->net == NULL)
-    return floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "%s", machine->host->net_problem);
-  run->card = floe_net_card_adopt (machine->host->net, machine->disk->slot, network, error);
-  return run->card != NULL;
-}
-
-static gboolean
 adopt_nbdkit (FloeMachine *machine, FloeRun *run, GError **error)
 {
   g_autofree char *images = g_build_filename (machine->host->config->state, "hypervisor", IMAGES, NULL);
@@ -105,7 +90,7 @@ adopt (FloeMachine *machine, FloeRun *run, GError **error)
   run->qemu = floe_process_adopt ((pid_t)run->record->qemu_pid, run->record->qemu_start, error);
   if (run->qemu == NULL)
     return FALSE;
-  return adopt_card (machine, run, error) && adopt_nbdkit (machine, run, error) && adopt_qemu (machine, run, error);
+  return floe_machine_adopt_cards (machine, run, error) && adopt_nbdkit (machine, run, error) && adopt_qemu (machine, run, error);
 }
 
 gboolean

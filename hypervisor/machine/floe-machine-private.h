@@ -32,7 +32,8 @@ typedef struct {
   guint nbd_deaths; /* these two under the machine's lock */
   char *nbd_words;
   gboolean up; /* QMP is open: until then a dying nbdkit means that the start fails; under the machine's lock */
-  FloeNetCard *card;
+  FloeNetCard *cards[FLOE_POLICY_CARDS_MAX]; /* come and go on the main thread; names of their networks in the record */
+  size_t n_cards;
   FloeProcess *qemu;
   FloeQmp *qmp;
   FloeRunRecord *record;
@@ -93,6 +94,20 @@ void floe_run_free (FloeRun *run);
 uid_t floe_machine_qemu_uid (const FloeMachine *machine);
 /* Path of NAME in its state directory; to be freed. */
 char *floe_machine_state_path (const FloeMachine *machine, const char *name);
+
+/* -- floe-machine-cards.c: main thread all ------------------------------------------------------------------------------ */
+
+/* A card for each network of run->spec. Where one fails, those before it are in RUN and unmade with it. */
+gboolean floe_machine_open_cards (FloeMachine *machine, FloeRun *run, GError **error) FLOE_WARN_UNUSED;
+/* Finds the cards that the record names again, with what SPEC (NULL: nothing) says of them now. */
+gboolean floe_machine_adopt_cards (FloeMachine *machine, FloeRun *run, GError **error) FLOE_WARN_UNUSED;
+/* The machine's policy has changed: each card gets the rules of the network that it was made for, by name; a card whose network
+ * is no longer the machine's, or has become another kind of link, lets nothing pass until the next start. */
+void floe_machine_replace_cards (FloeMachine *machine, FloeRun *run);
+void floe_machine_close_cards (FloeMachine *machine, FloeRun *run);
+void floe_machine_stop_servers (FloeRun *run);
+/* Adds what Statistics() tells of networks. */
+gboolean floe_machine_count_cards (FloeRun *run, GVariantDict *counters, GError **error) FLOE_WARN_UNUSED;
 
 /* -- floe-machine-suspend.c ------------------------------------------------------------------------------------------- */
 

@@ -42,7 +42,8 @@ floe_run_free (FloeRun *run)
     floe_qmp_close (run->qmp);
   floe_qmp_unref (run->qmp);
   floe_process_free (run->qemu);
-  floe_net_card_free (run->card);
+  for (size_t i = 0; i < run->n_cards; i++)
+    floe_net_card_free (run->cards[i]);
   floe_nbd_free (run->nbd, TRUE);
   floe_run_record_free (run->record);
   floe_library_image_unref (run->image);
@@ -156,8 +157,11 @@ take_policy (FloeMachine *machine, FloeRun *run, gboolean incoming, GError **err
 /* -- Disk ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-  int overlay, firmware, variables, listener, tap;
+  int overlay, firmware, variables, listener;
+  int taps[FLOE_POLICY_CARDS_MAX], vhosts[FLOE_POLICY_CARDS_MAX];
 } Handed;
+
+#define NO_CARDS { -1, -1, -1, -1 }
 
 static void
 handed_clear (Handed *handed)
@@ -166,7 +170,10 @@ handed_clear (Handed *handed)
   floe_fd_clear (&handed->firmware);
   floe_fd_clear (&handed->variables);
   floe_fd_clear (&handed->listener);
-  floe_fd_clear (&handed->tap);
+  for (size_t i = 0; i < FLOE_POLICY_CARDS_MAX; i++) {
+    floe_fd_clear (&handed->taps[i]);
+    floe_fd_clear (&handed->vhosts[i]);
+  }
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Handed, handed_clear)
 
@@ -268,13 +275,13 @@ start_beside (gpointer data)
 
   if (!floe_machine_open_nbd (machine, run, NULL, beside->error))
     return;
-  if (run->spec->n_networks > 0) {
-    run->card = floe_net_card_open (machine->host->net, machine->disk->slot, run->spec->networks[0], beside->error);
-    if (run->card == NULL)
+  if (!floe_machine_open_cards (machine, run, beside->error))
+    return;
+  for (size_t i = 0; i < run->n_cards; i++) {
+    beside->handed->taps[i] = floe_net_card_dup_fd (run->cards[i], beside->error);
+    if (beside->handed->taps[i] < 0)
       return;
-    beside->handed->tap = floe_net_card_dup_fd (run->card, beside->error);
-    if (beside->handed->tap < 0)
-      return;
+    beside->handed->vhosts[i] = floe_net_card_open_vhost (run->cards[i]);
   }
   beside->done = TRUE;
 }
@@ -323,7 +330,10 @@ make_jail (FloeMachine *machine, const FloeRun *run, const Handed *handed, GErro
   floe_jail_pass (jail, handed->overlay, FLOE_VM_FD_OVERLAY);
   floe_jail_pass (jail, handed->firmware, FLOE_VM_FD_FIRMWARE);
   floe_jail_pass (jail, handed->variables, FLOE_VM_FD_VARIABLES);
-  floe_jail_pass (jail, handed->tap, FLOE_VM_FD_TAP);
+  for (int i = 0; i < (int)run->n_cards; i++) {
+    floe_jail_pass (jail, handed->taps[i], FLOE_VM_FD_TAP + i);
+    floe_jail_pass (jail, handed->vhosts[i], FLOE_VM_FD_VHOST + i);
+  }
   /* Threads count as processes: vCPUs, I/O workers, SPICE. */
   floe_jail_set_limit (jail, RLIMIT_NPROC, 512);
   floe_jail_set_limit (jail, RLIMIT_NOFILE, 1024);
@@ -332,11 +342,10 @@ make_jail (FloeMachine *machine, const FloeRun *run, const Handed *handed, GErro
 }
 
 static FloeVmDescription
-describe (FloeMachine *machine, FloeRun *run, gboolean incoming)
+describe (FloeMachine *machine, FloeRun *run, const Handed *handed, gboolean incoming)
 {
   const FloePolicyMachine *spec = run->spec;
-
-  return (FloeVmDescription){
+  FloeVmDescription description = {
     .id = machine->id,
     .accelerator = machine->host->accelerator,
     .os = floe_library_image_info (run->image)->os,
@@ -348,9 +357,13 @@ describe (FloeMachine *machine, FloeRun *run, gboolean incoming)
     .clipboard = spec->clipboard != FLOE_POLICY_SHARE_NONE,
     .file_transfer = spec->file_transfer != FLOE_POLICY_SHARE_NONE,
     .audio = spec->audio,
-    .mac = run->card == NULL ? NULL : floe_net_card_mac (run->card),
+    .n_cards = run->n_cards,
     .incoming = incoming,
   };
+
+  for (size_t i = 0; i < run->n_cards; i++)
+    description.cards[i] = (FloeVmCard){ floe_net_card_mac (run->cards[i]), handed->vhosts[i] >= 0 };
+  return description;
 }
 
 static void
@@ -364,7 +377,7 @@ watch_qemu (gpointer data)
 static gboolean
 spawn_qemu (FloeMachine *machine, FloeRun *run, const Handed *handed, gboolean incoming, GError **error)
 {
-  FloeVmDescription description = describe (machine, run, incoming);
+  FloeVmDescription description = describe (machine, run, handed, incoming);
   g_auto (GStrv) argv = floe_vm_argv (&description, machine->host->config->qemu);
   g_autoptr (FloeJail) jail = NULL;
   FloeRunRecord *record = run->record;
@@ -385,7 +398,6 @@ spawn_qemu (FloeMachine *machine, FloeRun *run, const Handed *handed, gboolean i
   record->qemu_pid = floe_process_pid (run->qemu);
   record->qemu_start = floe_process_start (run->qemu);
   record->accelerator = description.accelerator;
-  record->has_card = run->card != NULL;
   record->image = g_strdup (floe_library_image_label (run->image));
   if (!floe_run_save (run, error))
     return FALSE;
@@ -433,7 +445,7 @@ open_monitor (FloeMachine *machine, FloeRun *run, GError **error)
 static gboolean
 bring_up (FloeMachine *machine, FloeRun *run, gboolean incoming, GError **error)
 {
-  g_auto (Handed) handed = { -1, -1, -1, -1, -1 };
+  g_auto (Handed) handed = { -1, -1, -1, -1, NO_CARDS, NO_CARDS };
   Beside beside = { .machine = machine, .run = run, .handed = &handed, .error = error };
   gboolean keep;
 
@@ -503,14 +515,11 @@ take_down_on_main (gpointer data)
 {
   TakeDown *down = data;
   FloeRun *run = down->run;
-  g_autoptr (GError) error = NULL;
 
   if (run->qemu != NULL)
     floe_process_unwatch (run->qemu);
   floe_nbd_free (g_steal_pointer (&run->nbd), FALSE);
-  if (run->card != NULL && !floe_net_card_close (run->card, &error))
-    floe_log (G_LOG_LEVEL_WARNING, "network card not wholly removed", "VM", down->machine->id, "REASON", error->message,
-              NULL);
+  floe_machine_close_cards (down->machine, run);
   remove_run_directory (down->machine, run);
   if (!down->keep_disk) {
     unlinkat (down->machine->state_dir, FLOE_FILE_OVERLAY, 0);
@@ -520,12 +529,9 @@ take_down_on_main (gpointer data)
 }
 
 static void
-stop_dhcp_on_main (gpointer data)
+stop_servers_on_main (gpointer data)
 {
-  FloeRun *run = data;
-
-  if (run->card != NULL)
-    floe_net_card_stop_dhcp (run->card);
+  floe_machine_stop_servers (data);
 }
 
 void
@@ -541,7 +547,7 @@ floe_machine_take_down (FloeMachine *machine, gboolean keep_disk)
   if (down.run->qmp != NULL)
     floe_qmp_close (down.run->qmp);
   /* An adopted tap ends with QEMU. */
-  floe_main_call (stop_dhcp_on_main, down.run);
+  floe_main_call (stop_servers_on_main, down.run);
   /* Then QEMU, off the main thread: it holds the tap, whose rules must outlive it. */
   if (down.run->qemu != NULL)
     floe_process_kill (down.run->qemu);

@@ -77,6 +77,7 @@ floe_machine_new (FloeHost *host, const char *id, unsigned slot, FloeMachineChan
   machine->disk = load_disk (machine, slot, error);
   if (machine->disk == NULL)
     return NULL;
+  g_hash_table_insert (host->slots, g_strdup (id), GUINT_TO_POINTER (machine->disk->slot));
   machine->state = *machine->disk->suspended != '\0' ? FLOE_MACHINE_SUSPENDED : FLOE_MACHINE_STOPPED;
   if (!floe_machine_save_disk (machine, machine->disk->image, machine->disk->suspended, error))
     return NULL;
@@ -233,26 +234,12 @@ floe_machine_add_pids (FloeMachine *machine, GHashTable *set)
 
 /* -- Policy ----------------------------------------------------------------------------------------------------------- */
 
-/* A machine whose network the policy took away keeps its card, through which nothing passes any more. */
-static const FloePolicyNetwork no_network = { .name = "none", .mode = FLOE_POLICY_NETWORK_NONE };
-
-static void
-replace_rules (FloeMachine *machine, FloeNetCard *card, const FloePolicyMachine *spec)
-{
-  g_autoptr (GError) error = NULL;
-
-  if (floe_net_card_replace (card, spec != NULL && spec->n_networks > 0 ? spec->networks[0] : &no_network, &error))
-    return;
-  floe_log (G_LOG_LEVEL_WARNING, "new network rules refused, the old ones stay", "VM", machine->id, "REASON", error->message,
-            NULL);
-}
-
 void
 floe_machine_set_policy (FloeMachine *machine, FloePolicy *policy, const FloePolicyMachine *spec, FloeLibraryImage *image,
                          const char *problem)
 {
   g_autoptr (FloePolicy) old = NULL;
-  FloeNetCard *card;
+  FloeRun *run;
 
   g_mutex_lock (&machine->lock);
   old = machine->policy;
@@ -262,12 +249,12 @@ floe_machine_set_policy (FloeMachine *machine, FloePolicy *policy, const FloePol
   machine->image = image == NULL ? NULL : floe_library_image_ref (image);
   g_free (machine->image_problem);
   machine->image_problem = g_strdup (problem);
-  card = machine->run == NULL ? NULL : machine->run->card;
+  run = machine->run;
   view_changed (machine);
   g_mutex_unlock (&machine->lock);
   /* Cards come and go on this thread only. */
-  if (card != NULL)
-    replace_rules (machine, card, spec);
+  if (run != NULL)
+    floe_machine_replace_cards (machine, run);
 }
 
 void
@@ -598,32 +585,11 @@ typedef struct {
   gboolean done;
 } Reading;
 
-static GVariant *
-rules_variant (GPtrArray *rules)
-{
-  GVariantBuilder list;
-
-  g_variant_builder_init (&list, G_VARIANT_TYPE ("aa{sv}"));
-  for (guint i = 0; rules != NULL && i < rules->len; i++) {
-    const FloeNetCounter *counter = g_ptr_array_index (rules, i);
-    GVariantDict rule;
-
-    g_variant_dict_init (&rule, NULL);
-    g_variant_dict_insert (&rule, "rule", "s", counter->rule);
-    g_variant_dict_insert (&rule, "allowed", "b", counter->allowed);
-    g_variant_dict_insert (&rule, "packets", "t", counter->packets);
-    g_variant_dict_insert (&rule, "bytes", "t", counter->bytes);
-    g_variant_builder_add_value (&list, g_variant_dict_end (&rule));
-  }
-  return g_variant_builder_end (&list);
-}
-
 static void
 read_counters (gpointer data)
 {
   Reading *reading = data;
   FloeRun *run = reading->machine->run;
-  g_autoptr (FloeNetStatistics) statistics = NULL;
   const FloeProcess *nbdkit;
 
   reading->done = TRUE;
@@ -633,18 +599,7 @@ read_counters (gpointer data)
   if (run->qemu != NULL)
     g_variant_dict_insert (reading->counters, "pid", "u", (guint32)floe_process_pid (run->qemu));
   g_variant_dict_insert (reading->counters, "nbd_pid", "u", nbdkit == NULL ? 0 : (guint32)floe_process_pid (nbdkit));
-  if (run->card == NULL)
-    return;
-  statistics = floe_net_card_statistics (run->card, reading->error);
-  reading->done = statistics != NULL;
-  if (statistics == NULL)
-    return;
-  g_variant_dict_insert (reading->counters, "allowed_packets", "t", statistics->allowed_packets);
-  g_variant_dict_insert (reading->counters, "dropped_packets", "t", statistics->dropped_packets);
-  g_variant_dict_insert_value (reading->counters, "rules", rules_variant (statistics->rules));
-  g_variant_dict_insert (reading->counters, "address", "s", floe_net_card_address (run->card));
-  g_variant_dict_insert (reading->counters, "mac", "s", floe_net_card_mac (run->card));
-  g_variant_dict_insert (reading->counters, "tap", "s", floe_net_card_tap (run->card));
+  reading->done = floe_machine_count_cards (run, reading->counters, reading->error);
 }
 
 GVariant *

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define FORM 1
+#define RUN_FORM 2 /* with several cards */
 #define PID_LIMIT (1 << 22) /* PID_MAX_LIMIT of 64-bit kernels */
 #define DESKTOP_MAX_MS (INT64_C (1) << 40)
 
@@ -19,6 +20,8 @@ floe_run_record_free (FloeRunRecord *record)
 {
   if (record == NULL)
     return;
+  for (size_t i = 0; i < FLOE_POLICY_CARDS_MAX; i++)
+    g_free (record->cards[i]);
   g_free (record->image);
   g_free (record->fingerprint);
   g_free (record);
@@ -64,7 +67,7 @@ read_fingerprint (FloeJson *value, gboolean may_be_empty)
 static unsigned
 read_slot (FloeJson *root)
 {
-  return (unsigned)floe_json_int (floe_json_member (root, "slot"), 0, FLOE_NET_SLOTS - 1);
+  return (unsigned)floe_json_int (floe_json_member (root, "slot"), 0, FLOE_MACHINE_SLOTS - 1);
 }
 
 static void
@@ -74,12 +77,26 @@ read_process (FloeJson *process, gint64 *pid, guint64 *start)
   *start = (guint64)floe_json_int (floe_json_member (process, "start"), 1, G_MAXINT64);
 }
 
+static void
+read_cards (FloeJson *cards, FloeRunRecord *record)
+{
+  size_t n_cards = floe_json_length (cards, FLOE_POLICY_CARDS_MAX);
+
+  for (size_t i = 0; i < n_cards; i++) {
+    const char *name = floe_json_string (floe_json_at (cards, i), FLOE_POLICY_ID_MAX);
+
+    if (!floe_name_is_safe (name))
+      floe_json_refuse (floe_json_at (cards, i), "the name of a network wanted");
+    record->cards[i] = g_strdup (name);
+  }
+}
+
 static FloeJson *
-open_record (FloeJsonDocument *document)
+open_record (FloeJsonDocument *document, int form)
 {
   FloeJson *root = floe_json_root (document);
 
-  (void)floe_json_int (floe_json_member (root, "floe"), FORM, FORM);
+  (void)floe_json_int (floe_json_member (root, "floe"), form, form);
   return root;
 }
 
@@ -106,7 +123,7 @@ floe_run_record_parse (GBytes *bytes, const char *source, GError **error)
   if (document == NULL)
     return NULL;
   record = g_new0 (FloeRunRecord, 1);
-  root = open_record (document);
+  root = open_record (document, RUN_FORM);
   record->slot = read_slot (root);
   read_process (floe_json_member (root, "qemu"), &record->qemu_pid, &record->qemu_start);
   nbdkit = floe_json_optional (root, "nbdkit");
@@ -115,7 +132,7 @@ floe_run_record_parse (GBytes *bytes, const char *source, GError **error)
   record->accelerator = floe_json_enum (floe_json_member (root, "accelerator"), accelerator_names) == 1
                             ? FLOE_ACCELERATOR_KVM
                             : FLOE_ACCELERATOR_TCG;
-  record->has_card = floe_json_bool (floe_json_member (root, "card"));
+  read_cards (floe_json_member (root, "cards"), record);
   record->started_us = floe_json_int (floe_json_member (root, "started_us"), 0, G_MAXINT64);
   record->desktop_s = (double)floe_json_int (floe_json_member (root, "desktop_ms"), 0, DESKTOP_MAX_MS) / 1000.0;
   record->image = read_label (floe_json_member (root, "image"), FALSE);
@@ -128,11 +145,16 @@ floe_run_record_parse (GBytes *bytes, const char *source, GError **error)
 GBytes *
 floe_run_record_build (const FloeRunRecord *record)
 {
-  json_t *root = json_pack (
-      "{s:i,s:i,s:{s:I,s:I},s:s,s:b,s:I,s:I,s:s,s:s}", "floe", FORM, "slot", (int)record->slot, "qemu", "pid",
-      (json_int_t)record->qemu_pid, "start", (json_int_t)record->qemu_start, "accelerator",
-      floe_accelerator_name (record->accelerator), "card", record->has_card, "started_us", (json_int_t)record->started_us,
-      "desktop_ms", (json_int_t)(record->desktop_s * 1000), "image", record->image, "fingerprint", record->fingerprint);
+  json_t *cards = json_array ();
+  json_t *root;
+
+  for (size_t i = 0; record->cards[i] != NULL; i++)
+    json_array_append_new (cards, json_string (record->cards[i]));
+  root = json_pack ("{s:i,s:i,s:{s:I,s:I},s:s,s:o,s:I,s:I,s:s,s:s}", "floe", RUN_FORM, "slot", (int)record->slot, "qemu", "pid",
+                    (json_int_t)record->qemu_pid, "start", (json_int_t)record->qemu_start, "accelerator",
+                    floe_accelerator_name (record->accelerator), "cards", cards, "started_us", (json_int_t)record->started_us,
+                    "desktop_ms", (json_int_t)(record->desktop_s * 1000), "image", record->image, "fingerprint",
+                    record->fingerprint);
 
   if (record->nbdkit_pid != 0)
     json_object_set_new (
@@ -153,7 +175,7 @@ floe_disk_record_parse (GBytes *bytes, const char *source, GError **error)
   if (document == NULL)
     return NULL;
   record = g_new0 (FloeDiskRecord, 1);
-  root = open_record (document);
+  root = open_record (document, FORM);
   record->slot = read_slot (root);
   record->image = read_label (floe_json_member (root, "image"), TRUE);
   record->suspended = read_fingerprint (floe_json_member (root, "suspended"), TRUE);

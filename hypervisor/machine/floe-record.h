@@ -2,10 +2,14 @@
 #pragma once
 
 #include "hypervisor/probe/floe-probe.h"
+#include "policy/document/floe-policy.h"
 
 /* What is written down about a machine. Strictly read: a record that is not exactly one of ours is INVALID, and its machine
  * is then ended rather than guessed at. */
 #define FLOE_RECORD_MAX_BYTES 8192
+
+/* Machines' slots; each has as many network slots. */
+#define FLOE_MACHINE_SLOTS 4096
 
 /* A machine that runs: RUN/hypervisor/machines/ID/record.json. */
 typedef struct {
@@ -13,7 +17,7 @@ typedef struct {
   gint64 qemu_pid, nbdkit_pid; /* nbdkit's 0 when it is being started again */
   guint64 qemu_start, nbdkit_start;
   FloeAccelerator accelerator;
-  gboolean has_card;
+  char *cards[FLOE_POLICY_CARDS_MAX + 1]; /* names of the networks of its cards, in their order; NULL-terminated */
   gint64 started_us; /* CLOCK_BOOTTIME when Start was called, to go on counting from */
   double desktop_s;  /* 0: the desktop is not up yet */
   char *image;       /* NAME/VERSION */

@@ -112,10 +112,17 @@ add_disk (Argv *argv, const FloeVmDescription *vm)
 static void
 add_network (Argv *argv, const FloeVmDescription *vm)
 {
-  if (vm->mac == NULL)
-    return;
-  add_format (argv, "-netdev", "tap,id=net,fd=%d,vhost=off", FLOE_VM_FD_TAP);
-  add_format (argv, "-device", "virtio-net-pci-non-transitional,id=net,netdev=net,mac=%s,romfile=", vm->mac);
+  for (size_t i = 0; i < vm->n_cards; i++) {
+    int number = (int)i;
+
+    if (vm->cards[i].vhost)
+      add_format (argv, "-netdev", "tap,id=net%d,fd=%d,vhost=on,vhostfd=%d", number, FLOE_VM_FD_TAP + number,
+                  FLOE_VM_FD_VHOST + number);
+    else
+      add_format (argv, "-netdev", "tap,id=net%d,fd=%d,vhost=off", number, FLOE_VM_FD_TAP + number);
+    add_format (argv, "-device", "virtio-net-pci-non-transitional,id=net%d,netdev=net%d,mac=%s,romfile=", number, number,
+                vm->cards[i].mac);
+  }
 }
 
 static void

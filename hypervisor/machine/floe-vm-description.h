@@ -12,7 +12,8 @@ enum {
   FLOE_VM_FD_OVERLAY,   /* the qcow2 overlay, read and write */
   FLOE_VM_FD_FIRMWARE,  /* UEFI code, read only */
   FLOE_VM_FD_VARIABLES, /* UEFI variables, read and write */
-  FLOE_VM_FD_TAP,
+  FLOE_VM_FD_TAP,       /* the first card's tap; the others' follow */
+  FLOE_VM_FD_VHOST = FLOE_VM_FD_TAP + FLOE_POLICY_CARDS_MAX, /* /dev/vhost-net, opened once for each card that uses it */
 };
 
 /* Where the directory with nbdkit's socket is in QEMU's jail. */
@@ -25,6 +26,11 @@ enum {
 #define FLOE_VM_TRANSLATION_MIB 256
 
 typedef struct {
+  const char *mac;
+  gboolean vhost; /* descriptor FLOE_VM_FD_VHOST + its index is there */
+} FloeVmCard;
+
+typedef struct {
   const char *id; /* floe_name_is_safe() */
   FloeAccelerator accelerator;
   FloeImageOs os;
@@ -33,7 +39,8 @@ typedef struct {
   unsigned vcpus, memory_mib, screens;
   gboolean clipboard, file_transfer; /* in either direction; which one, the console knows */
   gboolean audio;
-  const char *mac;   /* NULL: no network card */
+  FloeVmCard cards[FLOE_POLICY_CARDS_MAX]; /* in the order of the machine's networks */
+  size_t n_cards;
   gboolean incoming; /* waits for a saved machine instead of starting one */
 } FloeVmDescription;
 

@@ -13,9 +13,11 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <linux/netlink.h>
+#include <linux/vhost.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 
 #define DHCP_RESTART_MS 1000
@@ -32,6 +34,7 @@ struct _FloeNetCard {
   FloeNetIdentity identity;
   FloeRuleset *ruleset; /* in force */
   int fd;
+  gboolean vhost;
   GPid dhcp; /* 0: none */
   guint watch, restart;
 };
@@ -171,7 +174,7 @@ start_dhcp (FloeNetCard *card, GError **error)
 }
 
 void
-floe_net_card_stop_dhcp (FloeNetCard *card)
+floe_net_card_stop_servers (FloeNetCard *card)
 {
   g_clear_handle_id (&card->watch, g_source_remove);
   g_clear_handle_id (&card->restart, g_source_remove);
@@ -203,15 +206,16 @@ floe_net_card_free (FloeNetCard *card)
 {
   if (card == NULL)
     return;
-  floe_net_card_stop_dhcp (card);
+  floe_net_card_stop_servers (card);
   floe_ruleset_free (card->ruleset);
   floe_fd_clear (&card->fd);
   g_free (card);
 }
 
 gboolean
-floe_net_card_replace (FloeNetCard *card, const FloePolicyNetwork *network, GError **error)
+floe_net_card_replace (FloeNetCard *card, const FloeNetCardSpec *spec, GError **error)
 {
+  const FloePolicyNetwork *network = spec->network;
   const FloeRuleOptions options = { card->net->dhcp.resolver, FLOE_CONNECTIONS_DEFAULT };
   g_autoptr (FloeRuleset) ruleset = floe_ruleset_new (&card->identity, network, &options);
 
@@ -223,15 +227,15 @@ floe_net_card_replace (FloeNetCard *card, const FloePolicyNetwork *network, GErr
 }
 
 static gboolean
-set_up (FloeNetCard *card, const FloePolicyNetwork *network, GError **error)
+set_up (FloeNetCard *card, const FloeNetCardSpec *spec, GError **error)
 {
   FloeNet *net = card->net;
-  gboolean routed = network->mode == FLOE_POLICY_NETWORK_NAT;
+  gboolean routed = spec->network->mode == FLOE_POLICY_NETWORK_NAT;
 
   /* What an ended machine may have left, rules and connections: with the tap down there is nothing to let through or keep
    * out. */
   if (!floe_rules_remove (net->filter, card->identity.tap, error)
-      || !floe_conntrack_forget (net->filter, card->identity.guest, error) || !floe_net_card_replace (card, network, error))
+      || !floe_conntrack_forget (net->filter, card->identity.guest, error) || !floe_net_card_replace (card, spec, error))
     return FALSE;
   if (routed && !floe_tap_enable_forwarding (error))
     return FALSE;
@@ -239,16 +243,17 @@ set_up (FloeNetCard *card, const FloePolicyNetwork *network, GError **error)
 }
 
 FloeNetCard *
-floe_net_card_open (FloeNet *net, unsigned slot, const FloePolicyNetwork *network, GError **error)
+floe_net_card_open (FloeNet *net, const FloeNetCardSpec *spec, GError **error)
 {
-  g_autoptr (FloeNetCard) card = card_new (net, slot, error);
+  g_autoptr (FloeNetCard) card = card_new (net, spec->slot, error);
 
   if (card == NULL)
     return NULL;
+  card->vhost = spec->network->vhost;
   card->fd = floe_tap_create (&card->identity, error);
   if (card->fd < 0)
     return NULL;
-  if (!set_up (card, network, error)) {
+  if (!set_up (card, spec, error)) {
     g_autoptr (GError) second = NULL;
 
     if (!floe_net_card_close (card, &second))
@@ -277,13 +282,13 @@ check_in_force (FloeNetCard *card, GError **error)
 }
 
 FloeNetCard *
-floe_net_card_adopt (FloeNet *net, unsigned slot, const FloePolicyNetwork *network, GError **error)
+floe_net_card_adopt (FloeNet *net, const FloeNetCardSpec *spec, GError **error)
 {
-  g_autoptr (FloeNetCard) card = card_new (net, slot, error);
+  g_autoptr (FloeNetCard) card = card_new (net, spec->slot, error);
 
-  if (card == NULL || !check_in_force (card, error) || !floe_net_card_replace (card, network, error))
+  if (card == NULL || !check_in_force (card, error) || !floe_net_card_replace (card, spec, error))
     return NULL;
-  if (network->mode == FLOE_POLICY_NETWORK_NAT && !start_dhcp (card, error))
+  if (spec->network->mode == FLOE_POLICY_NETWORK_NAT && !start_dhcp (card, error))
     return NULL;
   return g_steal_pointer (&card);
 }
@@ -291,11 +296,25 @@ floe_net_card_adopt (FloeNet *net, unsigned slot, const FloePolicyNetwork *netwo
 gboolean
 floe_net_card_close (FloeNetCard *card, GError **error)
 {
-  floe_net_card_stop_dhcp (card);
+  floe_net_card_stop_servers (card);
   floe_fd_clear (&card->fd);
   /* The tap first: rules are the last to go. */
   return floe_tap_remove (card->net->route, &card->identity, error)
          && floe_rules_remove (card->net->filter, card->identity.tap, error);
+}
+
+int
+floe_net_card_open_vhost (FloeNetCard *card)
+{
+  guint64 features;
+  floe_autofd fd = -1;
+
+  if (!card->vhost)
+    return -1;
+  fd = open ("/dev/vhost-net", O_RDWR | O_CLOEXEC);
+  if (fd < 0 || ioctl (fd, VHOST_GET_FEATURES, &features) < 0)
+    return -1;
+  return floe_fd_steal (&fd);
 }
 
 int

@@ -36,20 +36,32 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeNet, floe_net_free)
 /* Removes rules whose tap is gone (a machine that ended while nobody watched). Called once at start, after adoption. */
 gboolean floe_net_sweep (FloeNet *net, GError **error) FLOE_WARN_UNUSED;
 
+#define FLOE_NET_PEERS_MAX 32
+
+/* What a card is to be. All of it is copied from as needed. */
+typedef struct {
+  unsigned slot;       /* 0 to FLOE_NET_SLOTS - 1; a machine has FLOE_POLICY_CARDS_MAX of them in a row */
+  const char *machine; /* for logs */
+  const FloePolicyNetwork *network;
+  /* Mode filter: whether this is the inner side of the machine that filters, and the net slots of the others on the network: its
+   * clients', or on a client's card that one inner side. */
+  gboolean filters;
+  unsigned peers[FLOE_NET_PEERS_MAX];
+  size_t n_peers;
+} FloeNetCardSpec;
+
 typedef struct _FloeNetCard FloeNetCard;
 
-/* Makes the card of SLOT: tap (down), rules in one transaction, address, link up, DHCP server (mode nat). On failure
- * nothing of it is left. BUSY when the tap is there already; UNSUPPORTED for modes that this host cannot enforce. NETWORK
- * is copied from as needed; NET must outlive the card. Mode none makes a card whose rules let nothing pass, either way; a
+/* Makes the card of SPEC: tap (down), rules in one transaction, address, link up, DHCP server (mode nat). On failure
+ * nothing of it is left. BUSY when the tap is there already; UNSUPPORTED for modes that this host cannot enforce.
+ * NET must outlive the card. Mode none makes a card whose rules let nothing pass, either way; a
  * machine of that mode needs none. */
-FloeNetCard *floe_net_card_open (FloeNet *net, unsigned slot, const FloePolicyNetwork *network,
-                                 GError **error) FLOE_WARN_UNUSED;
+FloeNetCard *floe_net_card_open (FloeNet *net, const FloeNetCardSpec *spec, GError **error) FLOE_WARN_UNUSED;
 /* Finds the card of a machine that kept running: the tap must exist and be up (NOT_FOUND), the rules must be in force
- * (UNVERIFIED: end the machine then). Replaces them by NETWORK's in one transaction, and starts its DHCP server again. */
-FloeNetCard *floe_net_card_adopt (FloeNet *net, unsigned slot, const FloePolicyNetwork *network,
-                                  GError **error) FLOE_WARN_UNUSED;
+ * (UNVERIFIED: end the machine then). Replaces them by SPEC's in one transaction, and starts its DHCP server again. */
+FloeNetCard *floe_net_card_adopt (FloeNet *net, const FloeNetCardSpec *spec, GError **error) FLOE_WARN_UNUSED;
 /* Puts another policy in force: one transaction, no moment between; counters of rules that stay go on counting. */
-gboolean floe_net_card_replace (FloeNetCard *card, const FloePolicyNetwork *network, GError **error) FLOE_WARN_UNUSED;
+gboolean floe_net_card_replace (FloeNetCard *card, const FloeNetCardSpec *spec, GError **error) FLOE_WARN_UNUSED;
 /* After the machine's end: stops the DHCP server, removes tap (by closing what is held of it) and then the rules. */
 gboolean floe_net_card_close (FloeNetCard *card, GError **error) FLOE_WARN_UNUSED;
 /* Forgets the card and leaves tap and rules as they are: what the kernel does when we are killed. The DHCP server ends. */
@@ -61,7 +73,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeNetCard, floe_net_card_free)
  * An adopted card has none. */
 int floe_net_card_dup_fd (FloeNetCard *card, GError **error) FLOE_WARN_UNUSED;
 /* Before a machine is ended whose card was adopted, for the same reason. floe_net_card_close() does it too. */
-void floe_net_card_stop_dhcp (FloeNetCard *card);
+void floe_net_card_stop_servers (FloeNetCard *card);
+/* An open /dev/vhost-net for the card's device; the caller's. -1 where policy does not allow it or the host has none that works: the
+ * card then goes through QEMU, which is slower and the same otherwise. */
+int floe_net_card_open_vhost (FloeNetCard *card);
 /* "floe7", the guest's "02:f1:0e:00:00:07" (to be given to virtio-net-pci) and "10.77.0.30". Owned by the card. */
 const char *floe_net_card_tap (FloeNetCard *card);
 const char *floe_net_card_mac (FloeNetCard *card);

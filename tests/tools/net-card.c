@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 /* A card from a shell: `net-card open SLOT POLICY NETWORK [COMMAND…]` makes it and runs COMMAND with the tap as descriptor
- * 3, which then holds the card as QEMU does; `adopt` finds it again. Reads lines: `replace NETWORK`, `statistics`, `dhcp`,
+ * 3, which then holds the card as QEMU does; `adopt` finds it again. SLOT is four times the place of a machine in the policy, and the
+ * place of NETWORK among its networks: so mode filter finds who else is on it. Reads lines: `replace NETWORK`, `statistics`, `dhcp`,
  * `close`; answers each with lines of which the last is `done` or `error …`. */
 
 typedef struct {
   FloeNetCard *card;
+  FloeNetCardSpec spec;
   const FloePolicyContent *content;
   GMainLoop *loop;
 } Tool;
@@ -24,6 +26,38 @@ network_of (Tool *tool, const char *name, const FloePolicyNetwork **network, GEr
 {
   *network = floe_policy_find_network (tool->content, name);
   return *network != NULL || floe_error_set (error, FLOE_ERROR_NOT_FOUND, "no network '%s'", name);
+}
+
+/* The machine that a slot is of: as if machines had their slots in the order of the policy. */
+static const FloePolicyMachine *
+machine_of (const FloePolicyContent *content, unsigned slot)
+{
+  return slot / FLOE_POLICY_CARDS_MAX < content->n_machines ? &content->machines[slot / FLOE_POLICY_CARDS_MAX] : NULL;
+}
+
+static gboolean
+specify (Tool *tool, const FloePolicyNetwork *network, GError **error)
+{
+  const FloePolicyMachine *own = machine_of (tool->content, tool->spec.slot);
+
+  tool->spec.network = network;
+  tool->spec.machine = own == NULL ? "-" : own->id;
+  tool->spec.n_peers = 0;
+  if (network->mode != FLOE_POLICY_NETWORK_FILTER)
+    return TRUE;
+  if (own == NULL)
+    return floe_error_set (error, FLOE_ERROR_INVALID, "slot %u is no machine's", tool->spec.slot);
+  tool->spec.filters = own == network->through;
+  for (size_t i = 0; i < tool->content->n_machines; i++) {
+    const FloePolicyMachine *other = &tool->content->machines[i];
+
+    if (other == own || (!tool->spec.filters && other != network->through))
+      continue;
+    for (size_t j = 0; j < other->n_networks; j++)
+      if (other->networks[j] == network)
+        tool->spec.peers[tool->spec.n_peers++] = (unsigned)(i * FLOE_POLICY_CARDS_MAX + j);
+  }
+  return TRUE;
 }
 
 static gboolean
@@ -49,7 +83,8 @@ obey (Tool *tool, char **words, GError **error)
   const FloePolicyNetwork *network;
 
   if (g_str_equal (words[0], "replace") && words[1] != NULL)
-    return network_of (tool, words[1], &network, error) && floe_net_card_replace (tool->card, network, error);
+    return network_of (tool, words[1], &network, error) && specify (tool, network, error)
+           && floe_net_card_replace (tool->card, &tool->spec, error);
   if (g_str_equal (words[0], "statistics"))
     return print_statistics (tool, error);
   if (g_str_equal (words[0], "dhcp")) {
@@ -127,7 +162,10 @@ run (int argc, char **argv, GError **error)
   tool.content = floe_policy_document_content (document);
   if (!network_of (&tool, argv[3], &network, error))
     return FALSE;
-  tool.card = card = (adopt ? floe_net_card_adopt : floe_net_card_open) (net, (unsigned)atoi (argv[1]), network, error);
+  tool.spec.slot = (unsigned)atoi (argv[1]);
+  if (!specify (&tool, network, error))
+    return FALSE;
+  tool.card = card = (adopt ? floe_net_card_adopt : floe_net_card_open) (net, &tool.spec, error);
   if (card == NULL || (!adopt && !hand_over (&tool, argv + 4, error)))
     return FALSE;
   printf ("ready %s %s %s\n", floe_net_card_tap (card), floe_net_card_mac (card), floe_net_card_address (card));

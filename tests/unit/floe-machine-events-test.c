@@ -47,7 +47,8 @@ test_flood (void)
   g_autofree char *path = g_dir_make_tmp ("floe-events-XXXXXX", NULL);
   g_autofree char *command = g_strdup_printf ("rm -rf %s", path);
   floe_autofd dir = floe_dir_open (path, NULL);
-  FloeHost host = { .machines_state = dir };
+  g_autoptr (GHashTable) slots = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  FloeHost host = { .machines_state = dir, .slots = slots };
   g_autoptr (GError) error = NULL;
   FloeMachine *machine = floe_machine_new (&host, "office", 0, changed, NULL, &error);
 

@@ -20,7 +20,8 @@ static const FloeVmDescription plain = {
   .memory_mib = 2048,
   .screens = 1,
   .audio = TRUE,
-  .mac = "02:f1:0e:00:00:07",
+  .cards = { { .mac = "02:f1:0e:00:00:1c" } },
+  .n_cards = 1,
 };
 
 /* -- Golden files: FLOE_UPDATE_GOLDEN=1 writes them anew ------------------------------------------------------------- */
@@ -58,7 +59,7 @@ test_argv (void)
   vm.accelerator = FLOE_ACCELERATOR_TCG;
   check_argv ("tcg-linux-uefi", &vm);
   vm.firmware = FLOE_POLICY_FIRMWARE_BIOS;
-  vm.mac = NULL;
+  vm.n_cards = 0;
   vm.audio = FALSE;
   check_argv ("tcg-bios-no-network", &vm);
   vm = plain;
@@ -69,6 +70,12 @@ test_argv (void)
   check_argv ("kvm-windows-persist", &vm);
   vm.incoming = TRUE;
   check_argv ("kvm-windows-resume", &vm);
+  vm = plain;
+  vm.cards[1] = (FloeVmCard){ "02:f1:0e:00:00:1d", TRUE };
+  vm.cards[2] = (FloeVmCard){ "02:f1:0e:00:00:1e", FALSE };
+  vm.cards[3] = (FloeVmCard){ "02:f1:0e:00:00:1f", TRUE };
+  vm.n_cards = 4;
+  check_argv ("kvm-four-cards", &vm);
   compare_golden ("nbdkit", nbd);
 }
 
@@ -157,8 +164,8 @@ test_room (void)
 
 #define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define GOOD_RUN                                                                                                           \
-  "{\"floe\":1,\"slot\":7,\"qemu\":{\"pid\":100,\"start\":5},\"nbdkit\":{\"pid\":99,\"start\":4},\"accelerator\":\"kvm\"," \
-  "\"card\":true,\"started_us\":12,\"desktop_ms\":1500,\"image\":\"desktop/0123\",\"fingerprint\":\"" HEX "\"}"
+  "{\"floe\":2,\"slot\":7,\"qemu\":{\"pid\":100,\"start\":5},\"nbdkit\":{\"pid\":99,\"start\":4},\"accelerator\":\"kvm\"," \
+  "\"cards\":[\"lan\",\"lab\"],\"started_us\":12,\"desktop_ms\":1500,\"image\":\"desktop/0123\",\"fingerprint\":\"" HEX "\"}"
 
 static void
 test_run_record (void)
@@ -176,7 +183,9 @@ test_run_record (void)
   g_assert_cmpint (again->qemu_pid, ==, 100);
   g_assert_cmpint (again->nbdkit_pid, ==, 99);
   g_assert_cmpint (again->accelerator, ==, FLOE_ACCELERATOR_KVM);
-  g_assert_true (again->has_card);
+  g_assert_cmpstr (again->cards[0], ==, "lan");
+  g_assert_cmpstr (again->cards[1], ==, "lab");
+  g_assert_null (again->cards[2]);
   g_assert_cmpfloat (again->desktop_s, ==, 1.5);
   g_assert_cmpstr (again->image, ==, "desktop/0123");
 }
@@ -186,24 +195,26 @@ static void
 test_bad_run_records (void)
 {
   static const char *const changes[][2] = {
-    { "\"floe\":1", "\"floe\":2" },
+    { "\"floe\":2", "\"floe\":1" },
     { "\"slot\":7", "\"slot\":-1" },
-    { "\"slot\":7", "\"slot\":16384" },
+    { "\"slot\":7", "\"slot\":4096" },
     { "\"pid\":100", "\"pid\":1" },
     { "\"pid\":100", "\"pid\":0" },
     { "\"pid\":100", "\"pid\":99999999" },
     { "\"pid\":100", "\"pid\":\"100\"" },
     { "\"start\":5", "\"start\":0" },
     { "\"kvm\"", "\"xen\"" },
-    { "true", "1" },
+    { "[\"lan\",\"lab\"]", "true" },
+    { "\"lab\"", "\"l/b\"" },
+    { "\"lab\"", "\"a\",\"b\",\"c\",\"d\"" },
     { "desktop/0123", "desktop" },
     { "desktop/0123", "../0123" },
     { "desktop/0123", "desktop/../etc" },
     { "desktop/0123", "" },
     { HEX, "0123" },
-    { "\"card\"", "\"cart\"" },
+    { "\"cards\"", "\"carts\"" },
     { "\"started_us\":12", "\"started_us\":-12" },
-    { "{\"floe\":1,", "{\"floe\":1,\"slot\":7," },
+    { "{\"floe\":2,", "{\"floe\":2,\"slot\":7," },
     { "\"desktop_ms\":1500", "\"desktop_ms\":1e99" },
     { "}}", "}" },
   };
