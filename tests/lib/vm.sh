@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Sourced after host.sh: a machine with Debian 13's kernel, in QEMU under TCG, that runs one script of ours as root: for what the kernel
+# of the host may not have (USB, gadgets, VLANs, bridges with filters) or should not be asked for. -cpu max has AMD's SVM, so a guest
+# within the guest runs on real KVM. A test with it looks like this:
+#
+#   before_sandbox() { . "$SOURCE/tests/lib/vm.sh"; vm_prepare; }
+#   . "$(dirname "$0")/../lib/host.sh"
+#   . "$SOURCE/tests/lib/vm.sh"
+#   vm_run 120 tests/lib/THING-inside.sh ARGUMENT...
+#
+# vm_run SECONDS SCRIPT ARGUMENT...: the script's output comes to our standard output while it runs, its status is vm_run's (a machine that
+# dies or takes longer than SECONDS is a failure, with the end of its console). SCRIPT is a path within the checkout.
+# vm_start SCRIPT ARGUMENT... and vm_wait SECONDS do the same in two steps, for a test that does things from outside meanwhile.
+# Settings, before vm_start: VM_NAME (vm), VM_MEMORY (1024 MiB), VM_CPUS (2), VM_CMDLINE (more for the kernel), VM_ARGS (array, more for QEMU).
+#
+# Inside, for the script:
+#   /source      this checkout, read-only          /build   its build for Debian 13, read-only; /build/bin is first in PATH
+#   /work        the working directory, which is $VM_DIR outside: files passed in and out, both ways and at any time (9p)
+#   anything else: the tree of vm_packages with a layer in memory over it. /proc, /sys, /dev, /dev/pts, /dev/shm, /run, /tmp, cgroup2, tracefs and
+#   configfs are mounted, lo is up, nothing else runs: no systemd, no udev. Modules load with modprobe: all of Debian's.
+#   /work/outer-qmp, a name for the QMP monitor of the QEMU that the script runs in, already past its greeting and negotiation: for
+#   plugging and pulling devices; one request a line (tests/tools/vm-qmp.c). The same QEMU has another monitor outside, at
+#   $VM_QMP (vm_qmp COMMAND [ARGUMENTS-AS-JSON]).
+# QEMU has the controllers that q35 has, and virtio; USB controllers, network cards and disks are for VM_ARGS.
+
+. "$SOURCE/tests/lib/debian13.sh"
+
+vm_recipe=1
+vm_packages=(linux-image-amd64 kmod udev busybox-static erofs-utils qemu-system-x86 qemu-system-modules-spice qemu-utils nbdkit
+  dbus dbus-daemon polkitd nftables iproute2 dnsmasq-base conntrack tcpdump procps libglib2.0-bin socat jq openssl util-linux
+  iputils-ping python3-minimal usbutils strace dosfstools e2fsprogs
+  libjansson4 libssl3t64 libzstd1 libcurl4t64 libmicrohttpd12t64 libnftnl11 libmnl0 libcap-ng0 libseccomp2 libpolkit-gobject-1-0
+  libglib2.0-0t64 libusb-1.0-0 libusbredirparser1t64)
+# What the machine needs to find its root: in the initrd, with all that these depend on.
+vm_modules=(virtio_pci virtio_blk virtio_console erofs overlay 9pnet_virtio 9p)
+
+# vm_prepare: before the sandbox, since it needs the archive's network when nothing is cached. Sets VM_BOOT: a directory with kernel, initrd
+# and root file system.
+vm_prepare() {
+  local tree compiler
+  need mmdebstrap
+  need qemu-system-x86_64
+  tree=$("$SOURCE/tests/lib/trixie.sh" vm "${vm_packages[@]}")
+  VM_BOOT=$tree.boot-$( (echo $vm_recipe; cat "$SOURCE/tests/lib/vm-initrd.sh"; printf '%s\n' "${vm_modules[@]}") | sha256sum | cut -c1-16)
+  export VM_BOOT
+  if [ ! -d "$VM_BOOT" ]; then
+    exec 8>"$VM_BOOT.lock"
+    flock 8
+    [ -d "$VM_BOOT" ] || vm_make_boot "$tree" || die 'the root file system of the test machine'
+    exec 8>&-
+  fi
+  compiler=$(debian13_tree)
+  say 'building for Debian 13'
+  debian13_build "$compiler" gcc || die 'build for Debian 13'
+}
+
+vm_make_boot() {
+  local tree=$1
+  say 'kernel, initrd and root file system of the test machine'
+  rm -rf "$VM_BOOT.part"
+  mkdir "$VM_BOOT.part"
+  # The tree's own tools make them; what they write, they write into $VM_BOOT.part.
+  unshare --mount --pid --fork --kill-child=KILL bash -euc '
+    tree=$1 out=$2 script=$3; shift 3
+    mount -t tmpfs tmpfs /run
+    mkdir /run/upper /run/work /run/root
+    mount -t overlay -o "lowerdir=$tree,upperdir=/run/upper,workdir=/run/work" overlay /run/root
+    mkdir /run/root/out /run/root/tree
+    mount --bind "$out" /run/root/out
+    mount --bind "$tree" /run/root/tree
+    cp "$script" /run/root/vm-initrd.sh
+    mount -t proc proc /run/root/proc
+    exec chroot /run/root /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin sh /vm-initrd.sh /tree /out "$@"
+  ' bash "$tree" "$VM_BOOT.part" "$SOURCE/tests/lib/vm-initrd.sh" "${vm_modules[@]}" || return 1
+  sync -f "$VM_BOOT.part"
+  mv -T "$VM_BOOT.part" "$VM_BOOT"
+}
+
+vm_start() {
+  local script=$1 name=${VM_NAME:-vm}; shift
+  VM_DIR=$WORK/$name VM_QMP=$WORK/$name.qmp VM_LOG=$WORK/$name.console
+  mkdir -p "$VM_DIR"
+  rm -f "$VM_DIR/status" "$WORK/$name".{fifo,inner}
+  printf '%q ' bash "/source/$script" "$@" >"$VM_DIR/command"
+  # A pipe in between: QEMU would make our own output non-blocking, for all who write to it.
+  mkfifo "$WORK/$name.fifo"
+  cat "$WORK/$name.fifo" &
+  VM_CAT=$!
+  qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -M q35 -accel tcg,thread=multi -cpu max -smp "${VM_CPUS:-2}" -m "${VM_MEMORY:-1024}" \
+    -display none -rtc base=utc -kernel "$VM_BOOT/vmlinuz" -initrd "$VM_BOOT/initrd" \
+    -append "console=ttyS0 loglevel=5 panic=-1 mitigations=off random.trust_cpu=on ${VM_CMDLINE:-}" \
+    -chardev file,id=console,path="$VM_LOG" -serial chardev:console \
+    -drive if=none,id=root,format=raw,readonly=on,file="$VM_BOOT/root.erofs" -device virtio-blk-pci,drive=root \
+    -virtfs local,path="$SOURCE",mount_tag=source,security_model=none,readonly=on,multidevs=remap \
+    -virtfs local,path="$SOURCE/build/debian13/gcc",mount_tag=build,security_model=none,readonly=on,multidevs=remap \
+    -virtfs local,path="$VM_DIR",mount_tag=work,security_model=none,multidevs=remap \
+    -device virtio-serial-pci -device virtio-rng-pci \
+    -chardev file,id=output,path="$WORK/$name.fifo" -device virtserialport,chardev=output,name=output \
+    -chardev socket,id=monitor,path="$WORK/$name.inner",server=on,wait=off -mon chardev=monitor,mode=control \
+    -chardev socket,id=monitor-port,path="$WORK/$name.inner" -device virtserialport,chardev=monitor-port,name=qmp \
+    -qmp "unix:$VM_QMP,server=on,wait=off" ${VM_ARGS[@]+"${VM_ARGS[@]}"} </dev/null 2>"$WORK/$name.qemu" >&2 &
+  VM_PID=$!
+}
+
+# vm_wait SECONDS: the script's status.
+vm_wait() {
+  local end=$((SECONDS + $1)) status=1
+  while kill -0 "$VM_PID" 2>/dev/null && [ $SECONDS -lt $end ]; do sleep 0.2; done
+  if kill -0 "$VM_PID" 2>/dev/null; then
+    say "the test machine took longer than $1 seconds"
+    kill -9 "$VM_PID"
+  fi
+  wait "$VM_PID" 2>/dev/null || true
+  # If QEMU has not even opened it, the reader would wait for ever.
+  kill "$VM_CAT" 2>/dev/null && sleep 0.2
+  wait "$VM_CAT" 2>/dev/null || true
+  cat "$WORK/${VM_NAME:-vm}.qemu" >&2
+  if [ -s "$VM_DIR/status" ]; then
+    status=$(cat "$VM_DIR/status")
+  else
+    say 'the test machine ended without a status; its console:'
+    tail -n 40 "$VM_LOG" >&2
+  fi
+  return "$status"
+}
+
+vm_run() {
+  local seconds=$1; shift
+  vm_start "$@"
+  vm_wait "$seconds"
+}
+
+# vm_qmp COMMAND [ARGUMENTS]: one QMP command from outside; prints its answer and fails on an error.
+vm_qmp() {
+  local answer
+  answer=$(printf '%s\n' '{"execute":"qmp_capabilities"}' "{\"execute\":\"$1\"${2:+,\"arguments\":$2},\"id\":1}" |
+    socat -t 10 - "UNIX-CONNECT:$VM_QMP" | grep -m1 '"id": 1')
+  printf '%s\n' "$answer"
+  [[ $answer == *'"return"'* ]]
+}
