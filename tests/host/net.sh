@@ -66,6 +66,24 @@ mkfifo naive.in
 wait_for 10 'the naive tap' ip link show naive0
 ip link set naive0 master br0 up
 ip link set br0 up
+# Without any rules the watcher sees every kind: each that is missing later was stopped, and not merely unseen.
+crosses() {
+  # Spoofed MACs have taught the bridge that the router is where the guest is.
+  ip link set br0 type bridge fdb_flush
+  start_watch naive ip netns exec world "$TOOLS/hostile-frames" watch naive-far
+  obey naive hostile 1 "$1" >/dev/null
+  sleep "$2"
+  end_watch naive 2>/dev/null
+  [ "$watched" -gt 0 ]
+}
+# The bridge's own look into IP headers is off for it.
+bridge_looks() { for family in ip ip6 arp; do sysctl -q "net.bridge.bridge-nf-call-${family}tables=$1" 2>/dev/null || true; done; }
+bridge_looks 0
+for kind in $("$TOOLS/hostile-frames" kinds); do
+  crosses "$kind" 0.1 || crosses "$kind" 2 || die "no frame of kind $kind crossed a bridge without rules: the watcher does not see it"
+done
+bridge_looks 1
+ip link set br0 type bridge fdb_flush
 nft -f - <<'RULES'
 table bridge naive {
   chain forward {
@@ -284,4 +302,5 @@ card one close
 figure net_hostile_frames "$sent" frames
 figure net_leaked "$leaked" frames
 figure net_hostile_kinds "$((hostile / 4))" kinds
+figure net_hostile_classes "$("$TOOLS/hostile-frames" kinds | wc -l)" classes
 [ "$leaked" = 0 ] || die "$leaked frames leaked"
