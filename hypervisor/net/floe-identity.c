@@ -64,6 +64,16 @@ set_address (uint8_t bytes[4], char text[16], uint32_t address)
   inet_ntop (AF_INET, bytes, text, 16);
 }
 
+/* A unique local prefix (RFC 4193), the same on every endpoint: it is masqueraded, never seen outside. */
+static void
+set_address6 (uint8_t bytes[16], char text[46], unsigned slot, uint8_t last)
+{
+  const uint8_t address[16] = { 0xfd, 0xf1, 0x0e, 0x77, 0, 0, (uint8_t)(slot >> 8), (uint8_t)slot, [15] = last };
+
+  memcpy (bytes, address, 16);
+  inet_ntop (AF_INET6, bytes, text, 46);
+}
+
 gboolean
 floe_net_identity (const FloeNetPool *pool, unsigned slot, FloeNetIdentity *identity, GError **error)
 {
@@ -81,6 +91,8 @@ floe_net_identity (const FloeNetPool *pool, unsigned slot, FloeNetIdentity *iden
             slot & 0xff);
   set_address (identity->host, identity->host_text, link + 1);
   set_address (identity->guest, identity->guest_text, link + 2);
+  set_address6 (identity->host6, identity->host6_text, slot, 1);
+  set_address6 (identity->guest6, identity->guest6_text, slot, 2);
   return TRUE;
 }
 

@@ -22,7 +22,9 @@ typedef struct {
   char tap[IF_NAMESIZE];             /* also the name of its tables: "floe7" */
   uint8_t guest_mac[6], host_mac[6]; /* locally administered: 02:f1:0e:00:SLOT and 02:f1:0e:01:SLOT */
   uint8_t guest[4], host[4];         /* third and second address of the slot's /30; network order */
+  uint8_t guest6[16], host6[16];     /* fdf1:e77:0:SLOT::2 and ::1, on a /64 of their own */
   char guest_mac_text[18], guest_text[16], host_text[16];
+  char guest6_text[46], host6_text[46];
 } FloeNetIdentity;
 
 /* "A.B.C.D/N", N from 8 to 30, bits after the prefix zero, of a private range (RFC 1918, RFC 6598); INVALID otherwise. */

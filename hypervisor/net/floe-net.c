@@ -27,12 +27,14 @@ struct _FloeNet {
   FloeNetPool pool;
   FloeDhcpOptions dhcp;
   char *program;
+  unsigned lacks; /* of FloeRulesLack */
 };
 
 struct _FloeNetCard {
   FloeNet *net; /* borrowed */
   FloeNetIdentity identity;
   FloeRuleset *ruleset; /* in force */
+  uint16_t generation;  /* of the last load that was tried */
   int fd;
   gboolean vhost;
   GPid dhcp; /* 0: none */
@@ -75,6 +77,7 @@ FloeNet *
 floe_net_new (const FloeNetConfig *config, GError **error)
 {
   g_autoptr (FloeNet) net = g_new0 (FloeNet, 1);
+  g_autoptr (GString) missing = g_string_new (NULL);
   const char *pool = config->pool != NULL ? config->pool : FLOE_NET_POOL_DEFAULT;
 
   if (!floe_net_pool_parse (pool, &net->pool, error) || !check_pool_is_free (&net->pool, pool, error))
@@ -90,9 +93,11 @@ floe_net_new (const FloeNetConfig *config, GError **error)
     return NULL;
   net->filter = floe_netlink_open (NETLINK_NETFILTER, error);
   /* No connection has that address: asked only to know that the kernel can be. */
-  if (net->filter == NULL || !floe_net_probe (check_rules, net->filter, error)
+  if (net->filter == NULL || !floe_net_probe (check_rules, net->filter, &net->lacks, missing, error)
       || !floe_conntrack_forget (net->filter, (const uint8_t[4]){ 0 }, error))
     return NULL;
+  if (missing->len > 0)
+    floe_debug ("the packet filter does without some features", "MISSING", missing->str);
   return g_steal_pointer (&net);
 }
 
@@ -216,9 +221,15 @@ gboolean
 floe_net_card_replace (FloeNetCard *card, const FloeNetCardSpec *spec, GError **error)
 {
   const FloePolicyNetwork *network = spec->network;
-  const FloeRuleOptions options = { card->net->dhcp.resolver, FLOE_CONNECTIONS_DEFAULT };
-  g_autoptr (FloeRuleset) ruleset = floe_ruleset_new (&card->identity, network, &options);
+  const FloeRuleOptions options = { .generation = ++card->generation,
+                                    .resolver = card->net->dhcp.resolver,
+                                    .lacks = card->net->lacks,
+                                    .connections = FLOE_CONNECTIONS_DEFAULT };
+  g_autoptr (FloeRuleset) ruleset = NULL;
 
+  if (!floe_rules_supported (network, card->net->lacks, error))
+    return FALSE;
+  ruleset = floe_ruleset_new (&card->identity, network, &options);
   if (!floe_rules_load (card->net->filter, ruleset, TRUE, error))
     return FALSE;
   floe_ruleset_free (card->ruleset);
@@ -286,7 +297,9 @@ floe_net_card_adopt (FloeNet *net, const FloeNetCardSpec *spec, GError **error)
 {
   g_autoptr (FloeNetCard) card = card_new (net, spec->slot, error);
 
-  if (card == NULL || !check_in_force (card, error) || !floe_net_card_replace (card, spec, error))
+  if (card == NULL || !check_in_force (card, error)
+      || !floe_rules_generation (net->filter, &card->identity, &card->generation, error)
+      || !floe_net_card_replace (card, spec, error))
     return NULL;
   if (spec->network->mode == FLOE_POLICY_NETWORK_NAT && !start_dhcp (card, error))
     return NULL;

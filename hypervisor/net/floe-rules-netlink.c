@@ -597,3 +597,53 @@ floe_rules_remove (FloeNetlink *netlink, const char *name, GError **error)
   }
   return !any || floe_batch_run (batch, netlink, TRUE, error);
 }
+
+gboolean
+floe_rules_bind_all (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeRuleset *ruleset,
+                     const FloeRulesBinding *bindings, size_t n_bindings, GError **error)
+{
+  (void)netlink;
+  (void)identity;
+  (void)ruleset;
+  (void)bindings;
+  return n_bindings == 0 || floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "rules by name: not in this version");
+}
+
+gboolean
+floe_rules_bind (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeRuleset *ruleset, const char *rule_id,
+                 const FloePolicyAddress *address, unsigned timeout_s, GError **error)
+{
+  const FloeRulesBinding binding = { rule_id, *address, timeout_s };
+
+  return floe_rules_bind_all (netlink, identity, ruleset, &binding, 1, error);
+}
+
+gboolean
+floe_rules_pin (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeRuleset *ruleset,
+                const FloePolicyAddress *guest, unsigned timeout_s, GError **error)
+{
+  (void)netlink;
+  (void)identity;
+  (void)ruleset;
+  (void)guest;
+  (void)timeout_s;
+  return floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "networks of mode bridge or vlan: not in this version");
+}
+
+gboolean
+floe_rules_generation (FloeNetlink *netlink, const FloeNetIdentity *identity, uint16_t *generation, GError **error)
+{
+  g_autoptr (GPtrArray) counters = floe_rules_counters (netlink, FALSE, identity->tap, error);
+  guint64 number = 0;
+
+  if (counters == NULL)
+    return FALSE;
+  for (guint i = 0; i < counters->len; i++) {
+    const FloeRulesCounter *counter = g_ptr_array_index (counters, i);
+
+    if (g_str_has_prefix (counter->name, "generation-"))
+      g_ascii_string_to_unsigned (counter->name + strlen ("generation-"), 10, 0, UINT16_MAX, &number, NULL);
+  }
+  *generation = (uint16_t)number;
+  return TRUE;
+}

@@ -12,6 +12,11 @@
 gboolean floe_rules_load (FloeNetlink *netlink, const FloeRuleset *ruleset, gboolean commit,
                           GError **error) FLOE_WARN_UNUSED;
 
+/* The generation of the rules of this card that are in force; 0 when there are none. For whoever finds a card: the next load takes the
+ * next one (65535 is followed by 0). */
+gboolean floe_rules_generation (FloeNetlink *netlink, const FloeNetIdentity *identity, uint16_t *generation,
+                                GError **error) FLOE_WARN_UNUSED;
+
 /* Removes both tables of NAME in one transaction; missing ones are success. */
 gboolean floe_rules_remove (FloeNetlink *netlink, const char *name, GError **error) FLOE_WARN_UNUSED;
 
@@ -25,3 +30,23 @@ typedef struct {
 
 /* Named counters of one table. Empty when there is no such table. Of FloeRulesCounter; NULL on failure. */
 GPtrArray *floe_rules_counters (FloeNetlink *netlink, gboolean netdev, const char *table, GError **error) FLOE_WARN_UNUSED;
+
+/* Adds ADDRESS to what rule RULE_ID of RULESET, which is in force and has names, allows, for TIMEOUT_S seconds from now (1 to 604800);
+ * one that is there already lives that long from now, never shorter than it would have. NOT_FOUND when the rule has no names. */
+gboolean floe_rules_bind (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeRuleset *ruleset, const char *rule_id,
+                          const FloePolicyAddress *address, unsigned timeout_s, GError **error) FLOE_WARN_UNUSED;
+
+/* The same for many in one transaction: all or none. */
+typedef struct {
+  const char *rule_id;
+  FloePolicyAddress address;
+  unsigned timeout_s;
+} FloeRulesBinding;
+
+gboolean floe_rules_bind_all (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeRuleset *ruleset,
+                              const FloeRulesBinding *bindings, size_t n_bindings, GError **error) FLOE_WARN_UNUSED;
+
+/* Bridge and vlan: GUEST, IPv4, is the guest's address for TIMEOUT_S seconds from now, and no other is. Before the first pin nothing but
+ * DHCP passes. */
+gboolean floe_rules_pin (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeRuleset *ruleset,
+                         const FloePolicyAddress *guest, unsigned timeout_s, GError **error) FLOE_WARN_UNUSED;

@@ -485,7 +485,7 @@ fill_flow (const FlowSide *side, const FloePolicyNetRule *rules, size_t n_rules,
   add_state (side->chain, egress ? "floe-invalid-to" : "floe-invalid-from", FLOE_VERDICT_DROP, NF_CT_STATE_INVALID_BIT);
   if (egress) {
     rule = add_rule (side->chain, "floe-connections", FLOE_VERDICT_DROP);
-    match_host_u32 (rule, FLOE_FIELD_CONNECTIONS, options->connections);
+    match_host_u32 (rule, FLOE_FIELD_CONNECTIONS, options->connections != 0 ? options->connections : FLOE_CONNECTIONS_DEFAULT);
   }
   for (size_t i = 0; i < n_rules; i++)
     add_policy_rules (side, &rules[i]);
@@ -574,6 +574,15 @@ build_flow (const FloeNetIdentity *identity, const FloePolicyNetwork *network, c
   return table;
 }
 
+gboolean
+floe_rules_supported (const FloePolicyNetwork *network, unsigned lacks, GError **error)
+{
+  (void)network;
+  (void)lacks;
+  (void)error;
+  return TRUE;
+}
+
 FloeRuleset *
 floe_ruleset_new (const FloeNetIdentity *identity, const FloePolicyNetwork *network, const FloeRuleOptions *options)
 {
@@ -597,7 +606,7 @@ probe_sets (FloeTable *table, FloeRule *rule)
 }
 
 FloeRuleset *
-floe_ruleset_probe (size_t index, const char **feature)
+floe_ruleset_probe (size_t index, const char **feature, unsigned *lack)
 {
   static const struct {
     const char *feature;
@@ -627,6 +636,7 @@ floe_ruleset_probe (size_t index, const char **feature)
   if (index >= G_N_ELEMENTS (probes))
     return NULL;
   *feature = probes[index].feature;
+  *lack = 0;
   ruleset = g_new0 (FloeRuleset, 1);
   ruleset->link = table_new (&identity, TRUE);
   ruleset->flow = table_new (&identity, FALSE);

@@ -129,15 +129,42 @@ typedef struct {
   FloeTable *link, *flow;
 } FloeRuleset;
 
+/* What a kernel may lack and cards can do without, as floe_net_probe() finds it. */
+typedef enum { /* bits */
+  FLOE_RULES_LACK_REJECT = 1, /* flows that are cut get no TCP reset: their packets are dropped */
+  FLOE_RULES_LACK_LOG = 2,    /* nothing is logged; networks whose rules ask for it are refused */
+  FLOE_RULES_LACK_SAMPLE = 4, /* every flow is logged instead of one in so many */
+  FLOE_RULES_LACK_TIME = 8,   /* networks with time windows are refused */
+  FLOE_RULES_LACK_RATE = 16,  /* networks with rates are refused, and nothing is logged */
+} FloeRulesLack;
+
+/* All zeros is usable: generation 0 is one like others, connections 0 stands for the network's own number. */
 typedef struct {
-  gboolean resolver;    /* guests may ask the host's resolver */
-  unsigned connections; /* most at one time from this card */
+  uint16_t generation;      /* of this load: another than that of the rules in force, and not one of long ago (docs/network.md) */
+  gboolean resolver;        /* guests may ask the host's resolver */
+  unsigned connections;     /* most at one time from this card; 0: network->connections */
+  const char *bridge;       /* bridge and vlan: the bridge whose port the tap is; else NULL */
+  const char *const *peers; /* filter: the only taps that this card's packets may go to and come from: of a client the filter machine's
+                               inner one; of the filter machine's inner card its clients'. Names that are no interface yet are fine */
+  size_t n_peers;
+  gboolean inner;           /* filter: this is the filter machine's inner card */
+  const FloePolicyPrefix *prefixes6; /* bridge and vlan with ipv6: /64 prefixes of that LAN, for the guest's EUI-64 addresses */
+  size_t n_prefixes6;
+  int zone_offset; /* seconds east of UTC now: the kernel's clock for time windows is UTC; load again when it changes */
+  unsigned lacks;  /* of FloeRulesLack */
 } FloeRuleOptions;
 
 #define FLOE_CONNECTIONS_DEFAULT 4096
 
-/* Pure: the same arguments give the same rules. Mode none: rules that drop all. IPv6 prefixes are left out, for IPv6
- * does not pass a card at all. */
+/* Logged packets go to this nflog group, at most some in a second for each rule, 128 bytes of each. Their prefix is "TAP VERDICT ID":
+ * "floe0 drop default", "floe0 allow web"; with allow the packet begins a flow. */
+#define FLOE_RULES_LOG_GROUP 61710
+#define FLOE_RULES_LOG_BYTES 128
+
+/* Whether a kernel that lacks LACKS can enforce NETWORK; UNSUPPORTED, naming what is missing and for which rule. */
+gboolean floe_rules_supported (const FloePolicyNetwork *network, unsigned lacks, GError **error) FLOE_WARN_UNUSED;
+
+/* Pure: the same arguments give the same rules. Mode none: rules that drop all. */
 FloeRuleset *floe_ruleset_new (const FloeNetIdentity *identity, const FloePolicyNetwork *network,
                                const FloeRuleOptions *options);
 void floe_ruleset_free (FloeRuleset *ruleset);
@@ -147,5 +174,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeRuleset, floe_ruleset_free)
 char *floe_ruleset_to_text (const FloeRuleset *ruleset);
 
 /* One small rule set for each kernel feature that the rules above need, INDEX counted from 0, and in *feature its name for
- * people; NULL after the last. For transactions that are checked and not committed. */
-FloeRuleset *floe_ruleset_probe (size_t index, const char **feature);
+ * people, in *lack the bit of what cards can do without (0: they cannot); NULL after the last. For transactions that are checked and
+ * not committed. */
+FloeRuleset *floe_ruleset_probe (size_t index, const char **feature, unsigned *lack);

@@ -61,18 +61,19 @@ static void
 test_whole (void)
 {
   g_autoptr (GError) error = NULL;
-  guint lacks = 0;
+  guint lacks = 0, without = 0;
 
-  g_assert_true (floe_net_probe (kernel_check, &lacks, &error));
+  g_assert_true (floe_net_probe (kernel_check, &lacks, &without, NULL, &error));
   g_assert_no_error (error);
 }
 
 static void
 check_named (guint lacks, guint named)
 {
+  guint without = 0;
   g_autoptr (GError) error = NULL;
 
-  g_assert_false (floe_net_probe (kernel_check, &lacks, &error));
+  g_assert_false (floe_net_probe (kernel_check, &lacks, &without, NULL, &error));
   g_assert_error (error, FLOE_ERROR, FLOE_ERROR_UNSUPPORTED);
   for (int i = 0; i < N_FEATURES; i++)
     if ((strstr (error->message, words[i]) != NULL) != ((named & 1u << i) != 0))

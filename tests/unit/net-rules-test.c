@@ -41,7 +41,7 @@ policy_of (const char *name)
 static char *
 text_of (unsigned slot, const FloePolicyNetwork *network, gboolean resolver)
 {
-  const FloeRuleOptions options = { resolver, FLOE_CONNECTIONS_DEFAULT };
+  const FloeRuleOptions options = { .resolver = resolver, .connections = FLOE_CONNECTIONS_DEFAULT };
   g_autoptr (FloeRuleset) ruleset = NULL;
   g_autoptr (GError) error = NULL;
   FloeNetIdentity identity;
@@ -105,7 +105,7 @@ static void
 test_closed (void)
 {
   g_autoptr (FloePolicyDocument) office = policy_of ("docs/examples/office.json");
-  const FloeRuleOptions options = { FALSE, 10 };
+  const FloeRuleOptions options = { .connections = 10 };
   g_autoptr (FloeRuleset) ruleset = NULL;
   FloeNetIdentity identity;
   FloeNetPool pool;

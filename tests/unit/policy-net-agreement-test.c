@@ -221,7 +221,7 @@ try_direction (const FloePolicyMachine *machine, const FloeTable *table, FloePol
 static size_t
 try_network (const FloePolicyNetwork *network)
 {
-  const FloeRuleOptions options = { FALSE, FLOE_CONNECTIONS_DEFAULT };
+  const FloeRuleOptions options = { .connections = FLOE_CONNECTIONS_DEFAULT };
   const FloePolicyMachine machine = { .id = "m", .networks = &network, .n_networks = 1 };
   g_autoptr (FloeRuleset) ruleset = NULL;
   FloeNetIdentity identity;
