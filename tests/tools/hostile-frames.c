@@ -33,7 +33,8 @@
 typedef struct {
   HostileGuest hostile;
   int fd;
-  size_t next; /* frame, of a flood that goes on */
+  size_t next;   /* frame, of a flood that goes on */
+  gboolean calm; /* floods nothing until told "go" */
   unsigned long link, flow, flow6, refused;
 } Guest;
 
@@ -220,7 +221,9 @@ static gboolean
 set_words (Guest *guest, char **words)
 {
   for (; *words != NULL; words++)
-    if (!hostile_guest_set (&guest->hostile, *words))
+    if (g_str_equal (*words, "calm"))
+      guest->calm = TRUE;
+    else if (!hostile_guest_set (&guest->hostile, *words))
       return FALSE;
   hostile_guest_fill (&guest->hostile);
   return TRUE;
@@ -266,7 +269,6 @@ chase (const char *tap, unsigned slot, const char *fifo, char **words)
 {
   Guest guest = { .fd = -1 };
   unsigned long taps = 0;
-  gboolean paused = FALSE;
   floe_autofd control = open (fifo, O_RDWR | O_CLOEXEC);
   char line[256];
 
@@ -279,26 +281,26 @@ chase (const char *tap, unsigned slot, const char *fifo, char **words)
     if (guest.fd < 0) {
       guest.fd = steal_tap (tap);
       taps += guest.fd >= 0;
+      if (guest.fd >= 0)
+        fcntl (guest.fd, F_SETFL, O_NONBLOCK);
     }
     if (read_line (control, line)) {
       if (g_str_has_prefix (line, "count")) {
         say_counts (&guest, "count");
         printf (" taps %lu holds %d\n", taps, guest.fd >= 0);
       } else if (g_str_has_prefix (line, "pause") || g_str_has_prefix (line, "go")) {
-        paused = line[0] == 'p';
+        guest.calm = line[0] == 'p';
         printf ("%s\n", line);
       } else if (!obey (&guest, line))
         return 0;
       fflush (stdout);
     }
-    if (guest.fd < 0 || paused)
-      g_usleep (500);
-    else {
-      fcntl (guest.fd, F_SETFL, O_NONBLOCK);
+    if (guest.fd >= 0 && !guest.calm)
       send_some (&guest, 512);
-      if (write (guest.fd, "", 0) < 0 && errno == EBADFD)
-        close (floe_fd_steal (&guest.fd));
-    }
+    /* Others want the processor too; but a new tap is to be caught young. */
+    g_usleep (guest.fd < 0 ? 500 : 2000);
+    if (guest.fd >= 0 && write (guest.fd, "", 0) < 0 && errno == EBADFD)
+      close (floe_fd_steal (&guest.fd));
   }
 }
 
