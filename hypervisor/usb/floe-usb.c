@@ -118,6 +118,9 @@ decide (FloeUsb *usb, const Device *device)
     return (Decision){ FLOE_POLICY_USB_BLOCK, "", "floe-no-policy", SIZE_MAX };
   holders = count_holders (usb, device);
   verdict = floe_policy_usb_verdict (usb->content, &asked, &(FloePolicyUsbSituation){ .holders = holders });
+  /* Part of a device cannot be authorised yet. */
+  if (verdict.action == FLOE_POLICY_USB_HOST && verdict.grant.n_interfaces > 0)
+    verdict.action = FLOE_POLICY_USB_BLOCK;
   return (Decision){ verdict.action, verdict.grant.machine != NULL ? verdict.grant.machine->id : "", verdict.rule, verdict.index };
 }
 

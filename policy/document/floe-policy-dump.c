@@ -36,51 +36,6 @@ floe_policy_rule_text (const FloePolicyNetRule *rule, GString *text)
 }
 
 static void
-append_part (GString *text, int part, char after)
-{
-  if (part == FLOE_POLICY_USB_ANY)
-    g_string_append_c (text, '*');
-  else
-    g_string_append_printf (text, "%02x", (unsigned) part);
-  if (after != '\0')
-    g_string_append_c (text, after);
-}
-
-static void
-append_patterns (GString *text, const char *key, const FloePolicyUsbPattern *patterns, size_t n)
-{
-  for (size_t i = 0; i < n; i++) {
-    g_string_append_printf (text, i == 0 ? " %s=" : ",", key);
-    append_part (text, patterns[i].class_code, ':');
-    append_part (text, patterns[i].subclass, ':');
-    append_part (text, patterns[i].protocol, '\0');
-  }
-}
-
-void
-floe_policy_usb_rule_text (const FloePolicyUsbRule *rule, GString *text)
-{
-  if (rule->vendor != FLOE_POLICY_USB_ANY)
-    g_string_append_printf (text, " vendor=%04x", (unsigned) rule->vendor);
-  if (rule->product != FLOE_POLICY_USB_ANY)
-    g_string_append_printf (text, " product=%04x", (unsigned) rule->product);
-  if (rule->serial.text != NULL) {
-    g_autofree char *serial = floe_policy_quoted (rule->serial.text);
-
-    g_string_append_printf (text, " serial=%s", serial);
-  }
-  if (rule->port.text != NULL)
-    g_string_append_printf (text, " port=%s", rule->port.text);
-  append_patterns (text, "any", rule->interface_any, rule->n_interface_any);
-  append_patterns (text, "all", rule->interfaces_all, rule->n_interfaces_all);
-  if (rule->count > 0)
-    g_string_append_printf (text, " count=%u", rule->count);
-  g_string_append_printf (text, " -> %s", floe_policy_usb_action_name (rule->action));
-  if (rule->grant.machine != NULL)
-    g_string_append_printf (text, " %s", rule->grant.machine->id);
-}
-
-static void
 dump_machine (const FloePolicyMachine *machine, GString *text)
 {
   g_autofree char *title = floe_policy_quoted (machine->title);

@@ -39,23 +39,6 @@ explain_sharing (GString *text, const FloePolicyMachine *machine)
                           machine->audio ? "on" : "off", machine->screens, machine->screens == 1 ? "" : "s");
 }
 
-static void
-explain_usb_rules (GString *text, const FloePolicyContent *content, const FloePolicyMachine *machine)
-{
-  size_t n = 0;
-
-  g_string_append (text, "usb: rules that give it a device, if no rule before them matches\n");
-  for (size_t i = 0; i < content->n_usb; i++)
-    if (content->usb[i].grant.machine == machine) {
-      g_string_append_printf (text, "    %s", content->usb[i].id);
-      floe_policy_usb_rule_text (&content->usb[i], text);
-      g_string_append_c (text, '\n');
-      n++;
-    }
-  if (n == 0)
-    g_string_append (text, "    none\n");
-}
-
 char *
 floe_policy_explain_machine (const FloePolicyContent *content, const FloePolicyMachine *machine)
 {
@@ -74,7 +57,7 @@ floe_policy_explain_machine (const FloePolicyContent *content, const FloePolicyM
                           content->lease_days == 1 ? "" : "s");
   explain_sharing (text, machine);
   explain_network (text, machine->n_networks > 0 ? machine->networks[0] : NULL);
-  explain_usb_rules (text, content, machine);
+  floe_policy_explain_usb_rules (content, machine, text);
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
@@ -136,63 +119,7 @@ floe_policy_explain_packet (const FloePolicyMachine *machine, const FloePolicyPa
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
-/* -- A USB device ------------------------------------------------------------------------------------------------------- */
-
-static const char *
-usb_outcome (FloePolicyUsbAction action)
-{
-  switch (action) {
-  case FLOE_POLICY_USB_HOST:
-    return "host: the endpoint's own drivers may use it";
-  case FLOE_POLICY_USB_MACHINE:
-    return "machine";
-  case FLOE_POLICY_USB_ASK:
-    return "ask: stays blocked until somebody at the screen has chosen";
-  case FLOE_POLICY_USB_BLOCK:
-    break;
-  }
-  return "block: no driver and no machine sees it";
-}
-
-char *
-floe_policy_explain_usb (const FloePolicyContent *content, const FloePolicyUsbDevice *device, const unsigned *holders)
-{
-  g_autoptr (GString) text = g_string_new (NULL);
-  FloePolicyUsbVerdict verdict = floe_policy_usb_verdict (content, device, &(FloePolicyUsbSituation){ .holders = holders });
-
-  g_string_append_printf (text, "%s", usb_outcome (verdict.action));
-  if (verdict.grant.machine != NULL)
-    g_string_append_printf (text, " %s: only that machine may be given it", verdict.grant.machine->id);
-  g_string_append_printf (text, "; device %04x:%04x, by %s%s\n", device->vendor, device->product,
-                          verdict.index == SIZE_MAX ? "" : "rule ", verdict.rule);
-  for (size_t i = 0; i < content->n_usb && i <= verdict.index; i++) {
-    const char *mismatch = floe_policy_usb_mismatch (&content->usb[i], device, holders != NULL ? holders[i] : 0);
-
-    g_string_append_printf (text, "  %s: %s\n", content->usb[i].id, mismatch != NULL ? mismatch : "matches");
-  }
-  return g_string_free (g_steal_pointer (&text), FALSE);
-}
-
 /* -- Notes ------------------------------------------------------------------------------------------------------------ */
-
-static gboolean
-is_catch_all (const FloePolicyUsbRule *rule)
-{
-  return rule->action == FLOE_POLICY_USB_BLOCK && rule->vendor == FLOE_POLICY_USB_ANY && rule->port.text == NULL
-         && rule->n_interface_any == 0 && rule->n_interfaces_all == 0;
-}
-
-static void
-note_keyboard (const FloePolicyContent *content, GPtrArray *notes)
-{
-  static const FloePolicyUsbInterface boot_keyboard = { 3, 1, 1 };
-  FloePolicyUsbDevice device = { .interfaces = &boot_keyboard, .n_interfaces = 1, .complete = TRUE };
-  FloePolicyUsbVerdict verdict = floe_policy_usb_verdict (content, &device, NULL);
-
-  if (verdict.action != FLOE_POLICY_USB_HOST)
-    g_ptr_array_add (notes, g_strdup_printf ("a plain USB keyboard (03:01:01) gets '%s' by %s: who has no other cannot type",
-                                             floe_policy_usb_action_name (verdict.action), verdict.rule));
-}
 
 static void
 note_networks (const FloePolicyContent *content, GPtrArray *notes)
@@ -213,15 +140,7 @@ floe_policy_notes (const FloePolicyContent *content)
 {
   g_autoptr (GPtrArray) notes = g_ptr_array_new ();
 
-  for (size_t i = 0; i < content->n_usb; i++) {
-    const FloePolicyUsbRule *rule = &content->usb[i];
-
-    if (is_catch_all (rule) && i + 1 < content->n_usb)
-      g_ptr_array_add (notes, g_strdup_printf ("usb rule '%s' blocks everything: the rules after it are never reached", rule->id));
-    if (rule->action == FLOE_POLICY_USB_ASK)
-      g_ptr_array_add (notes, g_strdup_printf ("usb rule '%s' asks: the device stays blocked until it is answered", rule->id));
-  }
-  note_keyboard (content, notes);
+  floe_policy_usb_notes (content, notes);
   note_networks (content, notes);
   g_ptr_array_add (notes, NULL);
   return (char **) g_ptr_array_free (g_steal_pointer (&notes), FALSE);

@@ -9,7 +9,8 @@
 char *floe_policy_explain_machine (const FloePolicyContent *content, const FloePolicyMachine *machine);
 /* The verdict on the first line, then each rule that was looked at and why it did not match. */
 char *floe_policy_explain_packet (const FloePolicyMachine *machine, const FloePolicyPacket *packet);
-char *floe_policy_explain_usb (const FloePolicyContent *content, const FloePolicyUsbDevice *device, const unsigned *holders);
+char *floe_policy_explain_usb (const FloePolicyContent *content, const FloePolicyUsbDevice *device,
+                               const FloePolicyUsbSituation *situation);
 
 /* What is allowed in a document and still deserves a second look, one line each; empty when there is nothing. */
 char **floe_policy_notes (const FloePolicyContent *content);

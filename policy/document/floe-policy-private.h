@@ -52,8 +52,14 @@ gboolean floe_policy_pattern_parse (const char *text, FloePolicyUsbPattern *patt
 /* Four hexadecimal digits. */
 gboolean floe_policy_usb_id_parse (const char *text, int32_t *id);
 gboolean floe_policy_usb_port_valid (const char *text);
-/* Why RULE does not match DEVICE ("its vendor", ...), or NULL when it does. */
-const char *floe_policy_usb_mismatch (const FloePolicyUsbRule *rule, const FloePolicyUsbDevice *device, unsigned holders);
+/* Why TEXT is no {"like": ...} of a string, or NULL. */
+const char *floe_policy_usb_like_problem (const char *text);
+gboolean floe_policy_usb_text_matches (const FloePolicyUsbText *text, const FloePolicyUsbString *string);
+/* "low", "full", "high", "super", NULL: in the order of FloePolicyUsbSpeed's bits. */
+extern const char *const floe_policy_usb_speed_names[];
+/* Why RULE, number INDEX, does not match DEVICE in SITUATION ("another vendor", ...), or NULL when it does. */
+const char *floe_policy_usb_mismatch (const FloePolicyUsbRule *rule, const FloePolicyUsbDevice *device,
+                                      const FloePolicyUsbSituation *situation, size_t index);
 
 /* The accelerator in its one form (see FloePolicyConsole), or NULL with the reason in WHY. */
 char *floe_policy_accelerator_parse (const char *text, const char **why);
@@ -63,8 +69,14 @@ const char *floe_policy_protocol_name (FloePolicyProtocol protocol);
 void floe_policy_rule_text (const FloePolicyNetRule *rule, GString *text);
 /* TEXT of the document in double quotes, for dumps and reports; free with g_free(). */
 char *floe_policy_quoted (const char *text);
-/* Adds a USB rule's conditions to TEXT: "vendor=04a9 product=220d". */
+/* Adds a USB rule's conditions and verdict to TEXT: " vendor=04a9 product=220d -> machine office". */
 void floe_policy_usb_rule_text (const FloePolicyUsbRule *rule, GString *text);
+/* Adds "machine office read-only" and the like to TEXT. */
+void floe_policy_usb_grant_text (const FloePolicyUsbGrant *grant, GString *text);
+/* Adds to TEXT the lines of floe_policy_explain_machine() on USB rules. */
+void floe_policy_explain_usb_rules (const FloePolicyContent *content, const FloePolicyMachine *machine, GString *text);
+/* Adds to NOTES (see floe_policy_notes()) what is to be said about USB rules. */
+void floe_policy_usb_notes (const FloePolicyContent *content, GPtrArray *notes);
 
 /* floe-policy.schema.json, NUL-terminated. */
 extern const char floe_policy_schema[];

@@ -27,6 +27,10 @@
 #define FLOE_POLICY_CONNECTIONS_DEFAULT 4096
 #define FLOE_POLICY_PORTS_MAX 32    /* in one rule */
 #define FLOE_POLICY_PATTERNS_MAX 32 /* in one list of one USB rule */
+#define FLOE_POLICY_ANSWERS_MAX 8   /* of one USB rule that asks */
+#define FLOE_POLICY_PEOPLE_MAX 64   /* in one USB rule */
+#define FLOE_POLICY_PERSON_MAX 256  /* bytes of a person's name */
+#define FLOE_POLICY_STRING_MAX 378  /* bytes of a USB string: 126 UTF-16 units, the longest string descriptor, as UTF-8 */
 #define FLOE_POLICY_ID_MAX 32       /* bytes of a machine's, network's or rule's name: [A-Za-z0-9][A-Za-z0-9._-]* */
 #define FLOE_POLICY_NAME_MAX 64     /* bytes of a group, image or channel name: the same characters */
 
@@ -204,7 +208,8 @@ typedef struct {
   FloePolicyUsbAction action;
   const FloePolicyMachine *machine; /* with MACHINE: which; NULL: the machine in front when the device is decided */
   gboolean read_only;               /* with MACHINE: the host keeps the device and shows its disk as a read-only block device */
-  /* Only interfaces that match one of these are given (interface authorisation, USBDEVFS_DROP_PRIVILEGES); none: all of them. */
+  /* Only interfaces that match one of these are given (interface authorisation, USBDEVFS_DROP_PRIVILEGES; floe_policy_usb_grant_gives()
+   * says which); none: all of them. With READ_ONLY never none: the host's own drivers get the storage interfaces and no other. */
   const FloePolicyUsbPattern *interfaces;
   size_t n_interfaces;
 } FloePolicyUsbGrant;
@@ -214,8 +219,8 @@ typedef enum {
   FLOE_POLICY_USB_REMEMBER_DEVICE, /* the person may have it remembered for this very device: numbers, serial, descriptors, port */
 } FloePolicyUsbRemember;
 
-/* A string of the device's: compared whole. With WILDCARDS, '*' stands for any run of characters and '?' for one; anchored at both
- * ends, byte by byte otherwise. */
+/* A string of the device's: compared whole, byte by byte. With WILDCARDS it is a pattern, anchored at both ends: '*' stands for any run of
+ * characters, none among them, '?' for one character of UTF-8, and a backslash takes its meaning from '*', '?' or a backslash after it. */
 typedef struct {
   const char *text;
   gboolean wildcards;
@@ -294,7 +299,8 @@ typedef struct {
 
 typedef struct {
   FloePolicyUsbAction action;
-  /* What it gets, machine in front resolved; action BLOCK with ASK, and where "the machine in front" is none. */
+  /* What it gets, the machine in front resolved. Its action is that of the verdict, save BLOCK with ASK. Where the rule gives to the machine
+   * in front and none is, both are BLOCK, and DECIDED->action says what the rule would do. */
   FloePolicyUsbGrant grant;
   const FloePolicyUsbRule *decided; /* NULL: none matched */
   const char *rule;                 /* the rule's id, "default" when none matched */
@@ -360,9 +366,33 @@ char *floe_policy_dump (const FloePolicyContent *content);
 /* -- Verdicts: pure functions ---------------------------------------------------------------------------------------- */
 
 /* What happens to DEVICE in SITUATION (NULL: nobody, nothing in front, not locked). A device class other than 00 and ef counts as one
- * more interface: drivers bind to it too. A device without interfaces, or not complete, is matched by block rules only. */
+ * more interface: drivers bind to it too. A device without interfaces, or not complete, is matched by block rules only. A rule that gives
+ * only some interfaces matches only a device that can be given so: see floe_policy_usb_grant_problem(). */
 FloePolicyUsbVerdict floe_policy_usb_verdict (const FloePolicyContent *content, const FloePolicyUsbDevice *device,
                                               const FloePolicyUsbSituation *situation);
+
+/* GRANT of the document (a verdict's or an answer's) as it is in SITUATION: the machine in front resolved, BLOCK where none is. */
+FloePolicyUsbGrant floe_policy_usb_grant_resolve (const FloePolicyUsbGrant *grant, const FloePolicyUsbSituation *situation);
+
+/* Whether GRANT gives interface NUMBER of CONFIGURATION of DEVICE: there is one, and every alternate setting of it matches, since whoever
+ * has an interface chooses its setting. Of a grant without a list: whether there is one. */
+gboolean floe_policy_usb_grant_gives (const FloePolicyUsbGrant *grant, const FloePolicyUsbDevice *device, uint8_t configuration,
+                                      uint8_t number);
+/* Why GRANT cannot be carried out on DEVICE ("nothing of it is in interfaces", ...), or NULL. An answer is to be asked this before it is
+ * carried out; the grant of a verdict has been. */
+const char *floe_policy_usb_grant_problem (const FloePolicyUsbGrant *grant, const FloePolicyUsbDevice *device);
+
+/* Whether DEVICE is a keyboard that somebody could type on at the console: whole, a boot keyboard (03:01:01) among its interfaces, and
+ * nothing else than what keyboards have beside it: pointers, media keys (HID without a boot protocol). */
+gboolean floe_policy_usb_is_keyboard (const FloePolicyUsbDevice *device);
+
+/* The rules for one hosted machine as a filter of usbredir (usbredirfilter_string_to_rules(): "class,vendor,product,version,allow|..."),
+ * for SITUATION as it is now, its holders left aside. The filter sees the numbers of a device and the classes of the interfaces of its
+ * present setting; it sees neither strings nor ports, subclasses nor other settings. So it allows only numbers (vendor and product) whose
+ * devices the rules give to MACHINE whole whatever else they are, and denies everything else: stricter than the verdict, never wider. A
+ * device that shows no interface at all passes any filter: whoever asks it refuses such a one. Free with g_free(). */
+char *floe_policy_usbredir_filter (const FloePolicyContent *content, const FloePolicyMachine *machine,
+                                   const FloePolicyUsbSituation *situation);
 
 typedef enum {
   FLOE_POLICY_EGRESS,  /* guest to world */

@@ -51,32 +51,65 @@ judge_packet (const FloePolicyContent *content, Bytes *bytes)
   }
 }
 
+/* Every interface that GRANT gives of DEVICE is one that it names, in each of its settings. */
+static void
+check_grant (const FloePolicyUsbGrant *grant, const FloePolicyUsbDevice *device)
+{
+  gboolean gives = FALSE;
+
+  for (size_t i = 0; i < device->n_interfaces; i++) {
+    const FloePolicyUsbInterface *interface = &device->interfaces[i];
+    gboolean named = grant->n_interfaces == 0;
+
+    if (!floe_policy_usb_grant_gives (grant, device, interface->configuration, interface->number))
+      continue;
+    for (size_t j = 0; j < grant->n_interfaces; j++)
+      named |= grant->interfaces[j].class_code == interface->class_code;
+    g_assert_true (named);
+    gives = TRUE;
+  }
+  g_assert_true (gives == (grant->action == FLOE_POLICY_USB_HOST || grant->action == FLOE_POLICY_USB_MACHINE));
+}
+
 static void
 judge_device (const FloePolicyContent *content, Bytes *bytes)
 {
   FloePolicyUsbDevice device = { .port = "1-2.4" };
   FloePolicyUsbInterface interfaces[32];
-  char serial[8];
-  uint8_t flags;
+  char strings[3][8];
+  uint8_t flags, situation_flags;
   g_autofree char *text = NULL;
 
   take (bytes, &device.vendor, sizeof device.vendor);
   take (bytes, &device.product, sizeof device.product);
   take (bytes, &flags, 1);
-  take (bytes, serial, sizeof serial);
+  take (bytes, &situation_flags, 1);
+  take (bytes, strings, sizeof strings);
   take (bytes, &device.device_class, sizeof device.device_class);
-  device.n_interfaces = MIN (bytes->left / 3, G_N_ELEMENTS (interfaces));
+  device.n_interfaces = MIN (bytes->left / sizeof *interfaces, G_N_ELEMENTS (interfaces));
   take (bytes, interfaces, device.n_interfaces * sizeof *interfaces);
   device.interfaces = interfaces;
   device.complete = (flags & 1) != 0;
+  device.speed = (FloePolicyUsbSpeed) ((flags >> 2) & 8);
   if (flags & 2)
-    device.serial = (FloePolicyUsbString){ serial, (size_t) (flags >> 5) };
-  FloePolicyUsbVerdict verdict = floe_policy_usb_verdict (content, &device, NULL);
+    device.serial = (FloePolicyUsbString){ strings[0], (size_t) (flags >> 5) };
+  if (flags & 4)
+    device.name = (FloePolicyUsbString){ strings[1], (size_t) (flags >> 5) };
+  if (flags & 8)
+    device.manufacturer = (FloePolicyUsbString){ strings[2], (size_t) (flags >> 5) };
+  const FloePolicyUsbSituation situation = {
+    .locked = (situation_flags & 1) != 0,
+    .person = situation_flags & 2 ? "alice" : NULL,
+    .front = situation_flags & 4 ? &content->machines[(situation_flags >> 3) % content->n_machines] : NULL,
+  };
+  FloePolicyUsbVerdict verdict = floe_policy_usb_verdict (content, &device, &situation);
 
   g_assert_true (verdict.action == FLOE_POLICY_USB_BLOCK || (device.complete && device.n_interfaces > 0));
   g_assert_true ((verdict.grant.machine != NULL) == (verdict.action == FLOE_POLICY_USB_MACHINE));
   g_assert_true (verdict.index == SIZE_MAX || verdict.index < content->n_usb);
-  text = floe_policy_explain_usb (content, &device, NULL);
+  g_assert_true (verdict.grant.action == (verdict.action == FLOE_POLICY_USB_ASK ? FLOE_POLICY_USB_BLOCK : verdict.action));
+  check_grant (&verdict.grant, &device);
+  text = floe_policy_explain_usb (content, &device, &situation);
   g_assert_true (g_str_has_prefix (text, floe_policy_usb_action_name (verdict.action)));
 }
 
