@@ -25,7 +25,7 @@ typedef struct _FloeResolver FloeResolver;
 
 /* The rule RULE is to match ADDRESS for TIMEOUT_S seconds from now. */
 typedef struct {
-  const char *rule; /* id; lives during the call, or as long as the array of floe_resolver_bindings() */
+  const char *rule; /* id; lives during the call, or as long as the network that floe_resolver_bindings() was asked about */
   FloePolicyAddress address;
   unsigned timeout_s;
 } FloeResolverBinding;
