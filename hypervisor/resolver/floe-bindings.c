@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "hypervisor/resolver/floe-bindings.h"
 
+#include "hypervisor/resolver/floe-dns-names.h"
+
 #include <string.h>
 
 typedef struct {
