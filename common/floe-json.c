@@ -5,13 +5,17 @@
 
 /* Theory of operation: jansson checks the syntax and holds the values but forgets lines. The document keeps the text, and only
  * when a mistake has to be reported is the text, by then known to be well-formed, walked once more to find the line. Each
- * value handed out is remembered with its path and the keys that were asked of it: that is what floe_json_finish() checks. */
+ * value handed out is remembered with the keys that were asked of it: that is what floe_json_finish() checks. A value's path is written
+ * only when somebody wants it: a document of 16 MiB has half a million values, and at most one mistake. */
 
 struct _FloeJson {
   FloeJsonDocument *document;
   json_t *value;
-  char *path;
-  GHashTable *read; /* keys asked for; borrowed strings of the value; NULL until the first */
+  const FloeJson *parent; /* NULL: the root */
+  const char *key;        /* in PARENT, jansson's own copy; NULL: an element of an array */
+  size_t index;
+  char *path;       /* NULL until it is asked for */
+  GHashTable *read; /* keys asked for (jansson's own copies, compared as pointers) to their nodes; NULL until the first */
   gboolean rest_ignored;
 };
 
@@ -34,15 +38,45 @@ node_free (gpointer data)
 }
 
 static FloeJson *
-node_new (FloeJsonDocument *document, json_t *value, char *path)
+node_new (FloeJsonDocument *document, json_t *value, const FloeJson *parent, const char *key, size_t index)
 {
   FloeJson *node = g_new0 (FloeJson, 1);
 
   node->document = document;
   node->value = value;
-  node->path = path;
+  node->parent = parent;
+  node->key = key;
+  node->index = index;
   g_ptr_array_add (document->nodes, node);
   return node;
+}
+
+/* From NODE up to the root, which is left out. An array, not recursion: how deep a reader goes may be the text's doing. */
+static GPtrArray *
+steps_to (const FloeJson *node)
+{
+  GPtrArray *steps = g_ptr_array_new ();
+
+  for (; node->parent != NULL; node = node->parent)
+    g_ptr_array_add (steps, (gpointer) node);
+  return steps;
+}
+
+static char *
+path_new (const FloeJson *node)
+{
+  g_autoptr (GPtrArray) steps = steps_to (node);
+  g_autoptr (GString) path = g_string_new (NULL);
+
+  for (guint i = steps->len; i > 0; i--) {
+    const FloeJson *step = g_ptr_array_index (steps, i - 1);
+
+    if (step->key == NULL)
+      g_string_append_printf (path, "[%zu]", step->index);
+    else
+      g_string_append_printf (path, "%s%s", path->len > 0 ? "." : "", step->key);
+  }
+  return g_string_free (g_steal_pointer (&path), FALSE);
 }
 
 FloeJsonDocument *
@@ -65,7 +99,7 @@ floe_json_parse (GBytes *text, const char *source, size_t max, GError **error)
     floe_error_set (error, FLOE_ERROR_INVALID, "%s:%d: %s", source, detail.line, detail.text);
     return NULL;
   }
-  node_new (document, document->value, g_strdup (""));
+  node_new (document, document->value, NULL, NULL, 0);
   return g_steal_pointer (&document);
 }
 
@@ -150,7 +184,7 @@ walk_value (Walk *walk)
   } while (depth > 0);
 }
 
-/* Steps into the object at WALK up to the value of KEY (SIZE bytes as they stand in a path). */
+/* Steps into the object at WALK up to KEY (SIZE bytes). Keys that are written with escapes are not found. */
 static gboolean
 walk_to_key (Walk *walk, const char *key, size_t key_size)
 {
@@ -204,36 +238,25 @@ walk_past_key (Walk *walk)
   walk_blank (walk);
 }
 
+/* The line of the key, for a member of an object; of the innermost container that was found, where a key is written with escapes. */
 static unsigned
-line_of_path (FloeJsonDocument *document, const char *path)
+line_of (const FloeJson *node)
 {
+  g_autoptr (GPtrArray) steps = steps_to (node);
   gsize size;
-  const char *text = g_bytes_get_data (document->text, &size);
+  const char *text = g_bytes_get_data (node->document->text, &size);
   Walk walk = { text, text + size, 1 };
   gboolean on_key = FALSE;
 
   walk_blank (&walk);
-  while (*path != '\0') {
+  for (guint i = steps->len; i > 0; i--) {
+    const FloeJson *step = g_ptr_array_index (steps, i - 1);
     unsigned container = walk.line;
-    gboolean found;
 
     if (on_key)
       walk_past_key (&walk);
-    if (*path == '[') {
-      found = walk_to_index (&walk, (size_t) g_ascii_strtoull (path + 1, NULL, 10));
-      path += strcspn (path, "]");
-      path += *path != '\0';
-      on_key = FALSE;
-    } else {
-      path += *path == '.';
-      size_t length = strcspn (path, ".[");
-
-      /* Keys with a dot or bracket in them cannot be told apart in a path: the line is that of the object then. */
-      found = walk_to_key (&walk, path, length);
-      path += length;
-      on_key = TRUE;
-    }
-    if (!found)
+    on_key = step->key != NULL;
+    if (on_key ? !walk_to_key (&walk, step->key, strlen (step->key)) : !walk_to_index (&walk, step->index))
       return container;
   }
   return walk.line;
@@ -242,27 +265,29 @@ line_of_path (FloeJsonDocument *document, const char *path)
 unsigned
 floe_json_line (FloeJson *value)
 {
-  return value == NULL ? 0 : line_of_path (value->document, value->path);
+  return value == NULL ? 0 : line_of (value);
 }
 
 const char *
 floe_json_path (FloeJson *value)
 {
-  return value == NULL ? "" : value->path;
+  if (value == NULL)
+    return "";
+  if (value->path == NULL)
+    value->path = path_new (value);
+  return value->path;
 }
 
 /* -- Mistakes ------------------------------------------------------------------------------------------------------- */
 
 static void
-refuse_path (FloeJsonDocument *document, const char *path, const char *message)
+refuse (const FloeJson *node, const char *message)
 {
-  g_autofree char *shown = NULL;
+  FloeJsonDocument *document = node->document;
+  g_autofree char *path = path_new (node), *shown = g_strescape (path, NULL);
 
-  if (document->mistake != NULL)
-    return;
-  shown = g_strescape (path, NULL);
-  g_set_error (&document->mistake, FLOE_ERROR, FLOE_ERROR_INVALID, "%s:%u: %s: %s", document->source,
-               line_of_path (document, path), *shown != '\0' ? shown : "document", message);
+  g_set_error (&document->mistake, FLOE_ERROR, FLOE_ERROR_INVALID, "%s:%u: %s: %s", document->source, line_of (node),
+               *shown != '\0' ? shown : "document", message);
 }
 
 void
@@ -271,12 +296,12 @@ floe_json_refuse (FloeJson *value, const char *format, ...)
   g_autofree char *message = NULL;
   va_list arguments;
 
-  if (value == NULL)
+  if (value == NULL || value->document->mistake != NULL)
     return;
   va_start (arguments, format);
   message = g_strdup_vprintf (format, arguments);
   va_end (arguments);
-  refuse_path (value->document, value->path, message);
+  refuse (value, message);
 }
 
 static void
@@ -286,10 +311,11 @@ check_all_read (FloeJson *node)
   json_t *value;
 
   json_object_foreach (node->value, key, value) {
+    FloeJson member = { .document = node->document, .value = value, .parent = node, .key = key };
+
     if (node->read != NULL && g_hash_table_contains (node->read, key))
       continue;
-    g_autofree char *path = g_strconcat (node->path, *node->path != '\0' ? "." : "", key, NULL);
-    refuse_path (node->document, path, "unknown key");
+    refuse (&member, "unknown key");
     return;
   }
 }
@@ -334,17 +360,22 @@ is_of (FloeJson *value, gboolean right, const char *wanted)
 FloeJson *
 floe_json_optional (FloeJson *object, const char *key)
 {
-  json_t *value;
+  FloeJson *node;
+  void *at;
 
   if (object == NULL || !is_of (object, json_is_object (object->value), "an object"))
     return NULL;
-  value = json_object_get (object->value, key);
-  if (value == NULL)
+  at = json_object_iter_at (object->value, key);
+  if (at == NULL)
     return NULL;
   if (object->read == NULL)
-    object->read = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  g_hash_table_add (object->read, g_strdup (key));
-  return node_new (object->document, value, g_strconcat (object->path, *object->path != '\0' ? "." : "", key, NULL));
+    object->read = g_hash_table_new (NULL, NULL);
+  node = g_hash_table_lookup (object->read, json_object_iter_key (at));
+  if (node == NULL) {
+    node = node_new (object->document, json_object_iter_value (at), object, json_object_iter_key (at), 0);
+    g_hash_table_insert (object->read, (gpointer) node->key, node);
+  }
+  return node;
 }
 
 FloeJson *
@@ -406,7 +437,7 @@ floe_json_at (FloeJson *array, size_t index)
     floe_json_refuse (array, "element %zu is missing", index);
     return NULL;
   }
-  return node_new (array->document, value, g_strdup_printf ("%s[%zu]", array->path, index));
+  return node_new (array->document, value, array, NULL, index);
 }
 
 const char *

@@ -82,13 +82,13 @@ append_packet (GString *text, const FloePolicyPacket *packet)
 
 /* The reason behind a verdict that names no rule of the document. */
 static const char *
-packet_reason (const char *rule, const FloePolicyPacket *packet)
+packet_reason (const char *rule)
 {
   if (strcmp (rule, "no-network") == 0)
     return "the machine has no network card";
   if (strcmp (rule, "never-routed") == 0)
     return "such addresses are opened by no rule (loopback, link-local, multicast, reserved)";
-  return packet->remote.family == 6 ? "no IPv6 passes in this version" : "no rule allows it";
+  return "no rule allows it";
 }
 
 char *
@@ -103,7 +103,7 @@ floe_policy_explain_packet (const FloePolicyMachine *machine, const FloePolicyPa
   g_string_append_printf (text, "%s: machine %s, ", verdict.allow ? "allow" : "drop", machine->id);
   append_packet (text, packet);
   if (!verdict.allow) {
-    g_string_append_printf (text, ", by %s: %s\n", verdict.rule, packet_reason (verdict.rule, packet));
+    g_string_append_printf (text, ", by %s: %s\n", verdict.rule, packet_reason (verdict.rule));
     return g_string_free (g_steal_pointer (&text), FALSE);
   }
   g_string_append_printf (text, ", by rule %s of network %s\n", verdict.rule, network->name);

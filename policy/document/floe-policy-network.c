@@ -1,265 +1,199 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "policy/document/floe-policy-private.h"
 
-#include <arpa/inet.h>
+#include "common/floe-fd.h"
+
+#include <net/if.h>
 #include <string.h>
 
-/* RFC 6890 and RFC 4291. ::/96 holds unspecified, loopback and the deprecated IPv4-compatible addresses. */
-const FloePolicyPrefix floe_policy_never_routed[] = {
-  { { 4, { 0 } }, 8 },
-  { { 4, { 127 } }, 8 },
-  { { 4, { 169, 254 } }, 16 },
-  { { 4, { 224 } }, 4 },
-  { { 4, { 240 } }, 4 },
-  { { 6, { 0 } }, 96 },
-  { { 6, { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff } }, 96 },
-  { { 6, { 0xfe, 0x80 } }, 10 },
-  { { 6, { 0xff } }, 8 },
-};
-const size_t floe_policy_n_never_routed = G_N_ELEMENTS (floe_policy_never_routed);
-
-#define ICMP_ECHO_REQUEST 8    /* RFC 792 */
-#define ICMP6_ECHO_REQUEST 128 /* RFC 4443 */
-
-static const char *const protocol_names[] = { "tcp", "udp", "icmp", "icmp6", "any", NULL };
-static const char *const mode_names[] = { "none", "nat", NULL };
-
-static const FloePolicyNotYet network_not_yet[] = {
-  { "vlan", "networks are none or nat" },
-  { "bridge", "networks are none or nat" },
-  { "rate", "nothing limits a network's rate yet" },
-  { "log", "packets are counted for each rule, but not logged" },
-  { "dns", "rules name addresses, not DNS names" },
-  { NULL },
-};
-
-static const FloePolicyNotYet rule_not_yet[] = {
-  { "names", "rules name addresses, not DNS names" },
-  { "rate", "nothing limits a rule's rate yet" },
-  { "log", "packets are counted for each rule, but not logged" },
-  { NULL },
-};
+static const char *const mode_names[] = { "none", "nat", "bridge", "vlan", "filter", NULL };
+static const char *const resolver_names[] = { "none", "rules", "any", NULL };
 
 const char *
-floe_policy_protocol_name (FloePolicyProtocol protocol)
+floe_policy_network_mode_name (FloePolicyNetworkMode mode)
 {
-  return protocol_names[protocol];
+  return mode_names[mode];
 }
 
-/* -- Addresses -------------------------------------------------------------------------------------------------------- */
-
-gboolean
-floe_policy_address_parse (const char *text, FloePolicyAddress *address)
+const char *
+floe_policy_resolver_name (FloePolicyResolver resolver)
 {
-  FloePolicyAddress parsed = { 0 };
-
-  /* glibc's inet_pton takes four decimal numbers without leading zeros, and no zone. */
-  if (inet_pton (AF_INET, text, parsed.bytes) == 1)
-    parsed.family = 4;
-  else if (inet_pton (AF_INET6, text, parsed.bytes) == 1)
-    parsed.family = 6;
-  else
-    return FALSE;
-  *address = parsed;
-  return TRUE;
-}
-
-char *
-floe_policy_address_text (const FloePolicyAddress *address)
-{
-  char text[INET6_ADDRSTRLEN] = "?";
-
-  inet_ntop (address->family == 4 ? AF_INET : AF_INET6, address->bytes, text, sizeof text);
-  return g_strdup (text);
-}
-
-char *
-floe_policy_prefix_text (const FloePolicyPrefix *prefix)
-{
-  g_autofree char *address = floe_policy_address_text (&prefix->address);
-
-  return g_strdup_printf ("%s/%u", address, prefix->length);
-}
-
-/* Whether the first LENGTH bits of A and B are the same. */
-static gboolean
-bits_equal (const uint8_t *a, const uint8_t *b, unsigned length)
-{
-  unsigned whole = length / 8, rest = length % 8;
-  uint8_t mask = (uint8_t) (0xff00 >> rest);
-
-  return memcmp (a, b, whole) == 0 && (rest == 0 || ((a[whole] ^ b[whole]) & mask) == 0);
-}
-
-gboolean
-floe_policy_prefix_contains (const FloePolicyPrefix *prefix, const FloePolicyAddress *address)
-{
-  return prefix->address.family == address->family && bits_equal (prefix->address.bytes, address->bytes, prefix->length);
+  return resolver_names[resolver];
 }
 
 static gboolean
-never_routed (const FloePolicyAddress *address, unsigned length)
+is_lan (const FloePolicyNetwork *network)
 {
-  for (size_t i = 0; i < floe_policy_n_never_routed; i++)
-    if (floe_policy_never_routed[i].length <= length && floe_policy_prefix_contains (&floe_policy_never_routed[i], address))
-      return TRUE;
-  return FALSE;
+  return network->mode == FLOE_POLICY_NETWORK_BRIDGE || network->mode == FLOE_POLICY_NETWORK_VLAN;
 }
 
-/* A decimal number without sign, blank or leading zero, at most MAX; -1 otherwise. */
-static int
-parse_decimal (const char *text, size_t size, int max)
-{
-  int number = 0;
+/* -- Keys of some modes ----------------------------------------------------------------------------------------------- */
 
-  if (size == 0 || size > 5 || (size > 1 && text[0] == '0'))
-    return -1;
-  for (size_t i = 0; i < size; i++) {
-    if (!g_ascii_isdigit (text[i]))
-      return -1;
-    number = number * 10 + (text[i] - '0');
+#define MODE(name) (1u << FLOE_POLICY_NETWORK_##name)
+#define WITH_A_CARD (MODE (NAT) | MODE (BRIDGE) | MODE (VLAN) | MODE (FILTER))
+
+static const struct {
+  const char *key;
+  unsigned modes; /* in which it means something */
+  gboolean required;
+  const char *why; /* it means nothing elsewhere */
+} mode_keys[] = {
+  { "interface", MODE (BRIDGE) | MODE (VLAN), TRUE, "only networks of mode bridge and vlan are on an interface of the endpoint's" },
+  { "vlan", MODE (VLAN), TRUE, "only networks of mode vlan are tagged" },
+  { "dhcp", MODE (BRIDGE) | MODE (VLAN), TRUE, "only networks of mode bridge and vlan have DHCP servers other than the endpoint itself" },
+  { "through", MODE (FILTER), TRUE, "only networks of mode filter go through a machine" },
+  { "dns", WITH_A_CARD, FALSE, "a network of mode none carries no packets" },
+  { "ipv6", WITH_A_CARD, FALSE, "a network of mode none carries no packets" },
+  { "connections", WITH_A_CARD, FALSE, "a network of mode none carries no packets" },
+  { "isolated", WITH_A_CARD, FALSE, "a network of mode none carries no packets" },
+  { "vhost", WITH_A_CARD, FALSE, "a network of mode none carries no packets" },
+  { "log", WITH_A_CARD, FALSE, "a network of mode none carries no packets" },
+  { "rate", WITH_A_CARD, FALSE, "a network of mode none carries no packets" },
+};
+
+static void
+check_mode_keys (FloeJson *object, FloePolicyNetworkMode mode)
+{
+  for (size_t i = 0; i < G_N_ELEMENTS (mode_keys); i++) {
+    if (mode_keys[i].modes & 1u << mode) {
+      if (mode_keys[i].required)
+        floe_json_member (object, mode_keys[i].key);
+    } else {
+      floe_json_refuse (floe_json_optional (object, mode_keys[i].key), "%s", mode_keys[i].why);
+    }
   }
-  return number <= max ? number : -1;
 }
 
-const char *
-floe_policy_prefix_parse (const char *text, FloePolicyPrefix *prefix)
-{
-  static const uint8_t zero[16];
-  const char *slash = strchr (text, '/');
-  g_autofree char *host = NULL;
-  FloePolicyPrefix parsed = { 0 };
-  FloePolicyAddress after;
-  int length;
+/* -- Parts of a network ----------------------------------------------------------------------------------------------- */
 
-  if (slash == NULL)
-    return "ADDRESS/LENGTH wanted";
-  host = g_strndup (text, (gsize) (slash - text));
-  if (!floe_policy_address_parse (host, &parsed.address))
-    return "not an IPv4 or IPv6 address";
-  length = parse_decimal (slash + 1, strlen (slash + 1), parsed.address.family == 4 ? 32 : 128);
-  if (length < 0)
-    return parsed.address.family == 4 ? "a length of 0 to 32 wanted" : "a length of 0 to 128 wanted";
-  parsed.length = (uint8_t) length;
-  after = parsed.address;
-  memset (after.bytes, 0, parsed.length / 8);
-  if (parsed.length % 8 != 0)
-    after.bytes[parsed.length / 8] &= (uint8_t) (0xff >> (parsed.length % 8));
-  if (memcmp (after.bytes, zero, sizeof zero) != 0)
-    return "bits are set after the prefix";
-  *prefix = parsed;
-  return NULL;
+/* A name that the kernel takes and that nothing else takes for something: /proc/sys/net/ipv4/conf has "all" and "default" of its own. */
+static const char *
+parse_interface (FloePolicyParser *parser, FloeJson *value)
+{
+  static const char *const reserved[] = { "lo", "all", "default", NULL };
+  const char *name = floe_json_string (value, 256);
+
+  if (value == NULL)
+    return NULL;
+  if (strlen (name) >= IF_NAMESIZE || !g_ascii_isalnum (*name) || !floe_name_is_safe (name))
+    floe_json_refuse (value, "the name of an interface wanted: 1 to %d of A-Z a-z 0-9 . _ -, beginning with a letter or digit",
+                      IF_NAMESIZE - 1);
+  else if (g_strv_contains (reserved, name))
+    floe_json_refuse (value, "'%s' leads to no LAN", name);
+  else if (g_str_has_prefix (name, "floe"))
+    floe_json_refuse (value, "'%s': interfaces that begin with floe are made and removed by Floe itself", name);
+  return floe_policy_parser_keep (parser, name);
 }
 
-/* -- Parsing ---------------------------------------------------------------------------------------------------------- */
-
-/* Machines get no IPv6 address, and the packet filter lets no IPv6 frame pass: a rule for one would be an empty promise. */
-static void
-parse_prefix (FloeJson *value, FloePolicyPrefix *prefix)
+static const FloePolicyAddress *
+parse_servers (FloePolicyParser *parser, FloeJson *list, size_t *n_servers)
 {
-  const char *text = floe_json_string (value, 64), *why = floe_policy_prefix_parse (text, prefix);
+  size_t n = floe_json_length (list, FLOE_POLICY_SERVERS_MAX);
+  FloePolicyAddress *servers = floe_policy_parser_array (parser, n, sizeof *servers);
 
-  if (why != NULL)
-    floe_json_refuse (value, "'%s': %s", text, why);
-  else if (prefix->address.family == 6)
-    floe_json_refuse (value, "'%s': not in this version: machines have IPv4 only", text);
-  else if (never_routed (&prefix->address, prefix->length))
-    floe_json_refuse (value, "'%s' is loopback, link-local, multicast or reserved: no rule can open it", text);
-}
+  if (list != NULL && n == 0)
+    floe_json_refuse (list, "at least one server wanted, or leave the key out");
+  for (size_t i = 0; i < n; i++) {
+    FloeJson *value = floe_json_at (list, i);
+    const char *text = floe_json_string (value, 64);
 
-static FloePolicyProtocol
-parse_protocol (FloeJson *value)
-{
-  FloePolicyProtocol protocol = (FloePolicyProtocol) floe_json_enum (value, protocol_names);
-
-  if (protocol == FLOE_POLICY_PROTOCOL_ICMP6)
-    floe_json_refuse (value, "'icmp6': not in this version: machines have IPv4 only");
-  return protocol;
+    if (!floe_policy_address_parse (text, &servers[i]))
+      floe_json_refuse (value, "'%s': an IPv4 or IPv6 address wanted", text);
+    else if (floe_policy_is_never_routed (&servers[i], 128))
+      floe_json_refuse (value, "'%s' is loopback, link-local, multicast or reserved", text);
+    for (size_t j = 0; j < i; j++)
+      if (memcmp (&servers[i], &servers[j], sizeof *servers) == 0)
+        floe_json_refuse (value, "'%s' stands in this list already", text);
+  }
+  *n_servers = n;
+  return servers;
 }
 
 static void
-parse_prefixes (FloePolicyParser *parser, FloeJson *list, FloePolicyNetRule *rule)
+refuse_ipv6 (FloeJson *list, const FloePolicyAddress *servers, size_t n, const char *why)
+{
+  for (size_t i = 0; i < n; i++)
+    if (servers[i].family == 6)
+      floe_json_refuse (floe_json_at (list, i), "%s", why);
+}
+
+static void
+parse_rebind (FloePolicyParser *parser, FloeJson *list, FloePolicyNetwork *network)
 {
   size_t n = floe_json_length (list, FLOE_POLICY_PREFIXES_MAX);
   FloePolicyPrefix *prefixes = floe_policy_parser_array (parser, n, sizeof *prefixes);
 
-  if (n == 0)
-    floe_json_refuse (list, "at least one prefix wanted (everywhere is 0.0.0.0/0)");
+  if (list != NULL && n == 0)
+    floe_json_refuse (list, "at least one prefix wanted: leave the key out to answer no inside addresses");
+  if (list != NULL && network->resolver == FLOE_POLICY_RESOLVER_NONE)
+    floe_json_refuse (list, "the endpoint answers no names here (resolver is none), so it drops no answers either");
   for (size_t i = 0; i < n; i++)
-    parse_prefix (floe_json_at (list, i), &prefixes[i]);
-  rule->prefixes = prefixes;
-  rule->n_prefixes = n;
+    floe_policy_parse_prefix (floe_json_at (list, i), network, &prefixes[i]);
+  network->rebind = prefixes;
+  network->n_rebind = n;
 }
 
 static void
-parse_port (FloeJson *value, FloePolicyPorts *ports)
+parse_dns (FloePolicyParser *parser, FloeJson *object, FloePolicyNetwork *network)
 {
-  const char *text = floe_json_string (value, 11), *dash = strchr (text, '-');
-  size_t size = dash != NULL ? (size_t) (dash - text) : strlen (text);
-  int first = parse_decimal (text, size, 65535);
-  int last = dash != NULL ? parse_decimal (dash + 1, strlen (dash + 1), 65535) : first;
+  FloeJson *resolver = floe_json_optional (object, "resolver"), *servers = floe_json_optional (object, "servers");
 
-  if (first < 1 || last < 1) {
-    floe_json_refuse (value, "'%s': PORT or FIRST-LAST wanted, 1 to 65535", text);
+  if (object == NULL)
     return;
+  if (resolver != NULL)
+    network->resolver = (FloePolicyResolver) floe_json_enum (resolver, resolver_names);
+  network->dns = parse_servers (parser, servers, &network->n_dns);
+  if (is_lan (network)) {
+    if (network->resolver != FLOE_POLICY_RESOLVER_NONE)
+      floe_json_refuse (resolver, "on a LAN the endpoint is not the machine's resolver: name the servers that it may ask");
+    if (!network->ipv6)
+      refuse_ipv6 (servers, network->dns, network->n_dns, "no IPv6 passes on this network unless its ipv6 is true");
+  } else if (servers != NULL && network->resolver == FLOE_POLICY_RESOLVER_NONE) {
+    floe_json_refuse (servers, "nobody asks them while resolver is none: set it to rules or any");
   }
-  if (first > last)
-    floe_json_refuse (value, "'%s': the first port is after the last", text);
-  ports->first = (uint16_t) first;
-  ports->last = (uint16_t) last;
+  parse_rebind (parser, floe_json_optional (object, "rebind"), network);
 }
 
 static void
-parse_ports (FloePolicyParser *parser, FloeJson *list, FloePolicyNetRule *rule)
+parse_dhcp (FloePolicyParser *parser, FloeJson *object, FloePolicyNetwork *network)
 {
-  size_t n = floe_json_length (list, FLOE_POLICY_PORTS_MAX);
-  FloePolicyPorts *ports;
+  FloeJson *servers;
 
-  if (list == NULL)
+  if (object == NULL)
     return;
-  if (rule->protocol != FLOE_POLICY_PROTOCOL_TCP && rule->protocol != FLOE_POLICY_PROTOCOL_UDP) {
-    floe_json_refuse (list, "only tcp and udp have ports");
-    return;
-  }
-  /* An empty list would read as "no ports" and mean "all of them". */
-  if (n == 0)
-    floe_json_refuse (list, "at least one port wanted: leave the key out to allow all of them");
-  ports = floe_policy_parser_array (parser, n, sizeof *ports);
-  for (size_t i = 0; i < n; i++)
-    parse_port (floe_json_at (list, i), &ports[i]);
-  rule->ports = ports;
-  rule->n_ports = n;
+  servers = floe_json_member (object, "servers");
+  network->dhcp = parse_servers (parser, servers, &network->n_dhcp);
+  refuse_ipv6 (servers, network->dhcp, network->n_dhcp, "an IPv4 address wanted: leases are IPv4's");
 }
 
 static const FloePolicyNetRule *
-parse_rules (FloePolicyParser *parser, FloeJson *list, const char *prefix_key, size_t *n_rules)
+parse_rules (FloePolicyParser *parser, FloeJson *list, const FloePolicyNetwork *network, gboolean egress, size_t *n_rules)
 {
   size_t n = floe_json_length (list, FLOE_POLICY_NET_RULES_MAX);
   FloePolicyNetRule *rules = floe_policy_parser_array (parser, n, sizeof *rules);
 
-  for (size_t i = 0; i < n; i++) {
-    FloeJson *object = floe_json_at (list, i);
-
-    rules[i].id = floe_policy_parse_rule_id (parser, floe_json_member (object, "id"));
-    rules[i].protocol = parse_protocol (floe_json_member (object, "protocol"));
-    parse_prefixes (parser, floe_json_member (object, prefix_key), &rules[i]);
-    parse_ports (parser, floe_json_optional (object, "ports"), &rules[i]);
-    floe_policy_refuse_not_yet (object, rule_not_yet);
-  }
+  for (size_t i = 0; i < n; i++)
+    floe_policy_parse_net_rule (parser, floe_json_at (list, i), network, egress, &rules[i]);
   *n_rules = n;
   return rules;
 }
 
-static FloePolicyNetworkMode
-parse_mode (FloeJson *value)
-{
-  const char *text = floe_json_is_string (value) ? floe_json_string (value, 256) : "";
+/* -- A network -------------------------------------------------------------------------------------------------------- */
 
-  if (strcmp (text, "bridge") == 0 || strcmp (text, "vlan") == 0) {
-    floe_json_refuse (value, "not in this version: networks are none or nat");
-    return FLOE_POLICY_NETWORK_NONE;
-  }
-  return (FloePolicyNetworkMode) floe_json_enum (value, mode_names);
+static void
+parse_place (FloePolicyParser *parser, FloeJson *object, FloePolicyNetwork *network)
+{
+  FloeJson *vlan = floe_json_optional (object, "vlan"), *connections = floe_json_optional (object, "connections");
+
+  network->interface = parse_interface (parser, floe_json_optional (object, "interface"));
+  network->vlan = vlan != NULL ? (unsigned) floe_json_int (vlan, 1, 4094) : 0;
+  network->connections
+    = connections != NULL ? (unsigned) floe_json_int (connections, 1, FLOE_POLICY_CONNECTIONS_MAX) : FLOE_POLICY_CONNECTIONS_DEFAULT;
+  network->ipv6 = floe_policy_parse_flag (object, "ipv6", FALSE);
+  network->isolated = floe_policy_parse_flag (object, "isolated", TRUE);
+  network->vhost = floe_policy_parse_flag (object, "vhost", FALSE);
+  network->log_drops = floe_policy_parse_flag (floe_json_optional (object, "log"), "drops", TRUE);
+  floe_policy_parse_rate (floe_json_optional (object, "rate"), &network->rate);
 }
 
 static void
@@ -267,17 +201,17 @@ parse_network (FloePolicyParser *parser, FloeJson *object, FloePolicyNetwork *ne
 {
   FloeJson *egress, *ingress;
 
-  network->mode = parse_mode (floe_json_member (object, "mode"));
-  network->connections = FLOE_POLICY_CONNECTIONS_DEFAULT;
-  network->isolated = TRUE;
-  network->log_drops = TRUE;
+  network->mode = (FloePolicyNetworkMode) floe_json_enum (floe_json_member (object, "mode"), mode_names);
+  check_mode_keys (object, network->mode);
+  parse_place (parser, object, network);
+  parse_dns (parser, floe_json_optional (object, "dns"), network);
+  parse_dhcp (parser, floe_json_optional (object, "dhcp"), network);
   egress = floe_json_optional (object, "egress");
   ingress = floe_json_optional (object, "ingress");
-  network->egress = parse_rules (parser, egress, "to", &network->n_egress);
-  network->ingress = parse_rules (parser, ingress, "from", &network->n_ingress);
+  network->egress = parse_rules (parser, egress, network, TRUE, &network->n_egress);
+  network->ingress = parse_rules (parser, ingress, network, FALSE, &network->n_ingress);
   if (network->mode == FLOE_POLICY_NETWORK_NONE && network->n_egress + network->n_ingress > 0)
     floe_json_refuse (network->n_egress > 0 ? egress : ingress, "a network of mode none carries no packets, so no rules");
-  floe_policy_refuse_not_yet (object, network_not_yet);
 }
 
 void
@@ -295,64 +229,130 @@ floe_policy_parse_networks (FloePolicyParser *parser, FloeJson *value)
       floe_json_refuse (object, "a network's name is 1 to %d of A-Z a-z 0-9 . _ -, beginning with a letter or digit",
                         FLOE_POLICY_ID_MAX);
     networks[i].name = floe_policy_parser_keep (parser, names[i]);
+    parser->network_objects[i] = object;
     parse_network (parser, object, &networks[i]);
   }
+  parser->networks = networks;
   parser->content->networks = networks;
   parser->content->n_networks = n;
 }
 
-/* -- Verdict ---------------------------------------------------------------------------------------------------------- */
+/* -- A machine's cards ------------------------------------------------------------------------------------------------ */
+
+/* The same LAN: whatever reaches the one reaches the other. */
+static gboolean
+same_lan (const FloePolicyNetwork *a, const FloePolicyNetwork *b)
+{
+  return is_lan (a) && is_lan (b) && g_strcmp0 (a->interface, b->interface) == 0 && a->vlan == b->vlan;
+}
+
+void
+floe_policy_parse_cards (FloePolicyParser *parser, FloeJson *list, FloePolicyMachine *machine)
+{
+  size_t n = floe_json_length (list, FLOE_POLICY_CARDS_MAX);
+  const FloePolicyNetwork **networks = floe_policy_parser_array (parser, n, sizeof *networks);
+  const FloePolicyNetwork *seen[FLOE_POLICY_CARDS_MAX] = { NULL };
+
+  machine->networks = networks;
+  for (size_t i = 0; i < n; i++) {
+    FloeJson *value = floe_json_at (list, i);
+    const char *name = floe_json_string (value, FLOE_POLICY_ID_MAX);
+    const FloePolicyNetwork *network = floe_policy_find_network (parser->content, name);
+
+    if (network == NULL) {
+      floe_json_refuse (value, "'%s' is none of this document's networks", name);
+      return;
+    }
+    for (size_t j = 0; j < i; j++)
+      if (seen[j] == network)
+        floe_json_refuse (value, "'%s' is in this list twice", name);
+      else if (same_lan (seen[j], network))
+        floe_json_refuse (value, "'%s' and '%s' are the same LAN: two cards on one would answer for each other", name, seen[j]->name);
+    seen[i] = network;
+    if (network->mode != FLOE_POLICY_NETWORK_NONE)
+      networks[machine->n_networks++] = network;
+  }
+}
+
+/* -- Networks and machines together ----------------------------------------------------------------------------------- */
 
 static gboolean
-protocol_matches (FloePolicyProtocol protocol, const FloePolicyPacket *packet)
+has_card (const FloePolicyMachine *machine, const FloePolicyNetwork *network)
 {
-  gboolean v4 = packet->remote.family == 4;
+  for (size_t i = 0; i < machine->n_networks; i++)
+    if (machine->networks[i] == network)
+      return TRUE;
+  return FALSE;
+}
 
-  switch (protocol) {
-  case FLOE_POLICY_PROTOCOL_TCP:
-    return packet->protocol == IPPROTO_TCP;
-  case FLOE_POLICY_PROTOCOL_UDP:
-    return packet->protocol == IPPROTO_UDP;
-  case FLOE_POLICY_PROTOCOL_ICMP:
-    return v4 && packet->protocol == IPPROTO_ICMP && packet->icmp_type == ICMP_ECHO_REQUEST;
-  case FLOE_POLICY_PROTOCOL_ICMP6:
-    return !v4 && packet->protocol == IPPROTO_ICMPV6 && packet->icmp_type == ICMP6_ECHO_REQUEST;
-  case FLOE_POLICY_PROTOCOL_ANY:
-    for (unsigned i = 0; i < FLOE_POLICY_PROTOCOL_ANY; i++)
-      if (protocol_matches ((FloePolicyProtocol) i, packet))
-        return TRUE;
-    return FALSE;
+/* Whether packets of MACHINE, by some card, may go through TARGET. DEPTH ends circles that do not meet it. */
+static gboolean
+goes_through (const FloePolicyMachine *machine, const FloePolicyMachine *target, unsigned depth)
+{
+  for (size_t i = 0; depth > 0 && i < machine->n_networks; i++) {
+    const FloePolicyMachine *next = machine->networks[i]->through;
+
+    if (next != NULL && next != machine && (next == target || goes_through (next, target, depth - 1)))
+      return TRUE;
   }
   return FALSE;
 }
 
-static gboolean
-rule_matches (const FloePolicyNetRule *rule, const FloePolicyPacket *packet)
+/* A machine that filters needs the network as its inner side, and a card besides by which its packets leave. */
+static void
+check_filter (FloeJson *through, const FloePolicyNetwork *network)
 {
-  gboolean address = FALSE, port = rule->n_ports == 0;
+  const FloePolicyMachine *filter = network->through;
+  gboolean way_out = FALSE;
 
-  for (size_t i = 0; i < rule->n_prefixes && !address; i++)
-    address = floe_policy_prefix_contains (&rule->prefixes[i], &packet->remote);
-  for (size_t i = 0; i < rule->n_ports && !port; i++)
-    port = packet->port >= rule->ports[i].first && packet->port <= rule->ports[i].last;
-  return address && port && protocol_matches (rule->protocol, packet);
+  for (size_t i = 0; i < filter->n_networks; i++)
+    way_out |= filter->networks[i]->through != filter;
+  if (!has_card (filter, network))
+    floe_json_refuse (through, "machine '%s' has no card on network '%s': add it to the machine's networks, as its inner side", filter->id,
+                      network->name);
+  else if (!way_out)
+    floe_json_refuse (through, "machine '%s' has no way out: give it another network besides those that go through it", filter->id);
+  else if (goes_through (filter, filter, FLOE_POLICY_MACHINES_MAX))
+    floe_json_refuse (through, "machine '%s' would go through itself: what it filters is on its own way out", filter->id);
 }
 
-FloePolicyPacketVerdict
-floe_policy_packet_verdict (const FloePolicyNetwork *network, const FloePolicyPacket *packet)
+static void
+resolve_through (FloePolicyParser *parser, FloePolicyNetwork *network, FloeJson *through)
 {
-  gboolean egress = packet->direction == FLOE_POLICY_EGRESS;
-  const FloePolicyNetRule *rules;
-  size_t n;
+  const char *id = floe_json_string (through, FLOE_POLICY_ID_MAX);
 
-  if (network == NULL || network->mode == FLOE_POLICY_NETWORK_NONE)
-    return (FloePolicyPacketVerdict){ FALSE, "no-network" };
-  if (never_routed (&packet->remote, 128))
-    return (FloePolicyPacketVerdict){ FALSE, "never-routed" };
-  rules = egress ? network->egress : network->ingress;
-  n = egress ? network->n_egress : network->n_ingress;
-  for (size_t i = 0; i < n; i++)
-    if (rule_matches (&rules[i], packet))
-      return (FloePolicyPacketVerdict){ TRUE, rules[i].id };
-  return (FloePolicyPacketVerdict){ FALSE, "default" };
+  if (network->mode != FLOE_POLICY_NETWORK_FILTER || through == NULL)
+    return;
+  network->through = floe_policy_find_machine (parser->content, id);
+  if (network->through == NULL)
+    floe_json_refuse (through, "'%s' is none of this document's machines", id);
+}
+
+/* Ports of one bridge are isolated from each other only if both are. */
+static void
+check_same_lan (FloePolicyParser *parser, size_t i)
+{
+  const FloePolicyNetwork *network = &parser->networks[i];
+
+  for (size_t j = 0; j < i; j++)
+    if (same_lan (network, &parser->networks[j]) && network->isolated != parser->networks[j].isolated)
+      floe_json_refuse (parser->network_objects[i], "the same LAN as network '%s', and isolated in one of the two only: machines of the one "
+                        "would reach those of the other", parser->networks[j].name);
+}
+
+void
+floe_policy_check_networks (FloePolicyParser *parser)
+{
+  size_t n = parser->content->n_networks;
+  FloeJson *through[FLOE_POLICY_NETWORKS_MAX];
+
+  for (size_t i = 0; i < n; i++) {
+    through[i] = floe_json_optional (parser->network_objects[i], "through");
+    resolve_through (parser, &parser->networks[i], through[i]);
+  }
+  for (size_t i = 0; i < n; i++) {
+    if (parser->networks[i].through != NULL)
+      check_filter (through[i], &parser->networks[i]);
+    check_same_lan (parser, i);
+  }
 }

@@ -103,8 +103,8 @@ floe_policy_parse_shown (FloePolicyParser *parser, FloeJson *value, size_t max)
   return floe_policy_parser_keep (parser, text);
 }
 
-static gboolean
-parse_flag (FloeJson *object, const char *key, gboolean otherwise)
+gboolean
+floe_policy_parse_flag (FloeJson *object, const char *key, gboolean otherwise)
 {
   FloeJson *value = floe_json_optional (object, key);
 
@@ -135,31 +135,6 @@ parse_colour (FloePolicyParser *parser, FloeJson *value)
 }
 
 static void
-parse_machine_network (FloePolicyParser *parser, FloeJson *list, FloePolicyMachine *machine)
-{
-  size_t n = floe_json_length (list, 16);
-  const FloePolicyNetwork **networks = floe_policy_parser_array (parser, n, sizeof *networks);
-  const FloePolicyNetwork *network;
-  FloeJson *value;
-  const char *name;
-
-  machine->networks = networks;
-  if (n == 0)
-    return;
-  if (n > 1) {
-    floe_json_refuse (list, "not in this version: a machine has one network card, so one network at most");
-    return;
-  }
-  value = floe_json_at (list, 0);
-  name = floe_json_string (value, FLOE_POLICY_ID_MAX);
-  network = floe_policy_find_network (parser->content, name);
-  if (network == NULL)
-    floe_json_refuse (value, "'%s' is none of this document's networks", name);
-  else if (network->mode != FLOE_POLICY_NETWORK_NONE)
-    networks[machine->n_networks++] = network;
-}
-
-static void
 parse_display (FloeJson *display, FloePolicyMachine *machine)
 {
   FloeJson *transfer = floe_json_optional (display, "file_transfer"), *screens = floe_json_optional (display, "screens");
@@ -168,7 +143,7 @@ parse_display (FloeJson *display, FloePolicyMachine *machine)
   machine->file_transfer = transfer != NULL ? (FloePolicyShare) floe_json_enum (transfer, share_names) : FLOE_POLICY_SHARE_NONE;
   if (machine->file_transfer & FLOE_POLICY_SHARE_FROM_GUEST)
     floe_json_refuse (transfer, "not in this version: files go to the guest only (none, to-guest)");
-  machine->audio = parse_flag (display, "audio", FALSE);
+  machine->audio = floe_policy_parse_flag (display, "audio", FALSE);
   machine->screens = screens != NULL ? (unsigned) floe_json_int (screens, 1, 4) : 1;
 }
 
@@ -193,11 +168,11 @@ parse_machine (FloePolicyParser *parser, FloeJson *object, FloePolicyMachine *ma
   machine->memory_mib = (unsigned) floe_json_int (floe_json_member (object, "memory_mib"), 128, 1048576);
   machine->disk = (FloePolicyDisk) floe_json_enum (floe_json_member (object, "disk"), disk_names);
   machine->firmware = (FloePolicyFirmware) parse_choice (object, "firmware", firmware_names, FLOE_POLICY_FIRMWARE_UEFI);
-  parse_machine_network (parser, floe_json_optional (object, "networks"), machine);
+  floe_policy_parse_cards (parser, floe_json_optional (object, "networks"), machine);
   machine->screens = 1;
   parse_display (floe_json_optional (object, "display"), machine);
   machine->emulation = parse_choice (object, "emulation", emulation_names, 0) == 1;
-  machine->autostart = parse_flag (object, "autostart", FALSE);
+  machine->autostart = floe_policy_parse_flag (object, "autostart", FALSE);
   floe_policy_refuse_not_yet (object, machine_not_yet);
 }
 
@@ -308,6 +283,7 @@ parse_root (FloePolicyParser *parser, FloeJson *root)
   content->group = floe_policy_parse_name (parser, floe_json_member (root, "group"), FLOE_POLICY_NAME_MAX);
   floe_policy_parse_networks (parser, floe_json_optional (root, "networks"));
   parse_machines (parser, floe_json_member (root, "machines"));
+  floe_policy_check_networks (parser);
   floe_policy_parse_usb (parser, floe_json_optional (root, "usb"));
   floe_policy_parse_console (parser, floe_json_optional (root, "console"));
   content->lease_days = lease != NULL ? (unsigned) floe_json_int (lease, 1, 3650) : 30;

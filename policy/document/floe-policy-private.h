@@ -11,6 +11,8 @@ typedef struct {
   GPtrArray *memory;    /* blocks freed with the document */
   GHashTable *rule_ids; /* of every rule so far, borrowed from the content */
   FloePolicyContent *content;
+  FloePolicyNetwork *networks; /* content->networks, which machines complete */
+  FloeJson *network_objects[FLOE_POLICY_NETWORKS_MAX];
 } FloePolicyParser;
 
 /* A zeroed array of N elements of SIZE bytes that lives as long as the document; NULL for N 0. */
@@ -33,6 +35,19 @@ typedef struct {
 /* Refuses each of KEYS (ended by NULL) that OBJECT has. */
 void floe_policy_refuse_not_yet (FloeJson *object, const FloePolicyNotYet *keys);
 
+gboolean floe_policy_parse_flag (FloeJson *object, const char *key, gboolean otherwise);
+
+/* One rule of NETWORK, whose mode, ipv6 and resolver are known. */
+void floe_policy_parse_net_rule (FloePolicyParser *parser, FloeJson *object, const FloePolicyNetwork *network, gboolean egress,
+                                 FloePolicyNetRule *rule);
+/* A prefix that may be opened on NETWORK. */
+void floe_policy_parse_prefix (FloeJson *value, const FloePolicyNetwork *network, FloePolicyPrefix *prefix);
+void floe_policy_parse_rate (FloeJson *object, FloePolicyRate *rate);
+/* A machine's list of networks; after networks. */
+void floe_policy_parse_cards (FloePolicyParser *parser, FloeJson *list, FloePolicyMachine *machine);
+/* What networks and machines must be to each other; after both. */
+void floe_policy_check_networks (FloePolicyParser *parser);
+
 /* Fill in content->networks, ->usb (after machines) and ->console from their JSON values. */
 void floe_policy_parse_networks (FloePolicyParser *parser, FloeJson *value);
 void floe_policy_parse_usb (FloePolicyParser *parser, FloeJson *value);
@@ -46,6 +61,15 @@ const char *floe_policy_prefix_parse (const char *text, FloePolicyPrefix *prefix
 char *floe_policy_address_text (const FloePolicyAddress *address);
 char *floe_policy_prefix_text (const FloePolicyPrefix *prefix);
 gboolean floe_policy_prefix_contains (const FloePolicyPrefix *prefix, const FloePolicyAddress *address);
+/* Whether all of ADDRESS/LENGTH is never routed. */
+gboolean floe_policy_is_never_routed (const FloePolicyAddress *address, unsigned length);
+/* A decimal number without sign, blank or leading zero, at most MAX; -1 otherwise. */
+int floe_policy_decimal_parse (const char *text, size_t size, int max);
+/* A DNS name in its one form (lower case, no final dot, A-labels), with WILDCARD perhaps "*." before it; the reason why not, or NULL. Free
+ * *NAME with g_free(). */
+const char *floe_policy_dns_name_parse (const char *text, gboolean wildcard, char **name);
+/* "HH:MM", 00:00 to 24:00. */
+gboolean floe_policy_time_parse (const char *text, unsigned *minute);
 
 /* "CC:SS:PP" of lower or upper case hexadecimal digits, each pair also "*". */
 gboolean floe_policy_pattern_parse (const char *text, FloePolicyUsbPattern *pattern);
@@ -64,8 +88,22 @@ const char *floe_policy_usb_mismatch (const FloePolicyUsbRule *rule, const FloeP
 /* The accelerator in its one form (see FloePolicyConsole), or NULL with the reason in WHY. */
 char *floe_policy_accelerator_parse (const char *text, const char **why);
 
+/* Bits: what of RULE does not match PACKET; 0 when it does. */
+enum {
+  FLOE_POLICY_MISMATCH_PROTOCOL = 1,
+  FLOE_POLICY_MISMATCH_REMOTE = 2, /* neither its prefixes nor its names */
+  FLOE_POLICY_MISMATCH_NUMBER = 4, /* port or ICMP type */
+  FLOE_POLICY_MISMATCH_TIME = 8,
+};
+unsigned floe_policy_packet_mismatch (const FloePolicyNetRule *rule, const FloePolicyPacket *packet);
+
 const char *floe_policy_protocol_name (FloePolicyProtocol protocol);
-/* Adds "tcp 198.51.100.10/32 80,8000-8010" and the like to TEXT: what a rule allows, its id aside. */
+const char *floe_policy_network_mode_name (FloePolicyNetworkMode mode);
+const char *floe_policy_resolver_name (FloePolicyResolver resolver);
+/* "sun" to "sat". */
+const char *floe_policy_day_name (unsigned day);
+/* Adds "tcp 198.51.100.10/32,*.example.org 80,8000-8010" and the like to TEXT: what a rule allows, its id aside. */
+void floe_policy_window_text (const FloePolicyWindow *window, GString *text);
 void floe_policy_rule_text (const FloePolicyNetRule *rule, GString *text);
 /* TEXT of the document in double quotes, for dumps and reports; free with g_free(). */
 char *floe_policy_quoted (const char *text);

@@ -25,6 +25,8 @@
 #define FLOE_POLICY_WINDOWS_MAX 16  /* time windows of one rule */
 #define FLOE_POLICY_SERVERS_MAX 8   /* DNS or DHCP servers of one network */
 #define FLOE_POLICY_CONNECTIONS_DEFAULT 4096
+#define FLOE_POLICY_CONNECTIONS_MAX 65536
+#define FLOE_POLICY_DNS_NAME_MAX 253 /* bytes, without final dot (RFC 1035, 2.3.4) */
 #define FLOE_POLICY_PORTS_MAX 32    /* in one rule */
 #define FLOE_POLICY_PATTERNS_MAX 32 /* in one list of one USB rule */
 #define FLOE_POLICY_ANSWERS_MAX 8   /* of one USB rule that asks */
@@ -70,7 +72,7 @@ typedef struct {
   uint64_t bytes;   /* 0 to 100000000000 */
 } FloePolicyRate;
 
-/* Allows packets that begin a flow to (egress) or from (ingress) one of the prefixes. Replies and ICMP errors follow
+/* Allows packets that begin a flow to (egress) or from (ingress) one of the prefixes, or to one of the names. Replies and ICMP errors follow
  * from connection tracking and are no rule's matter. */
 typedef struct {
   const char *id; /* unique among all rules of the document; never "default", "never-routed", "no-network" or "floe-..." */
@@ -413,7 +415,8 @@ typedef struct {
 
 typedef struct {
   gboolean allow;
-  const char *rule; /* the rule's id; "default" when none matched, "never-routed", or "no-network" */
+  const char *rule; /* the rule's id; "default" when none matched (or no IPv6 passes), "never-routed", "no-network",
+                       or "floe-dns" (allowed: bridge and vlan, port 53 of one of the network's dns) */
 } FloePolicyPacketVerdict;
 
 /* What happens to PACKET on the card of NETWORK (NULL: the machine has none: "no-network"): what the host's packet filter is compiled

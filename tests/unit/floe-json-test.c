@@ -47,8 +47,9 @@ test_refuses (void)
     { "{\"name\":\"123456789\"}", "sample.json:1: name: 9 bytes, 8 at most" },
     { "{\"name\":\"a\\u0007\"}", "sample.json:1: name: a control character (07) is not allowed" },
     { "{\"name\":\"x\",\n\"nmae\":1}", "sample.json:2: nmae: unknown key" },
-    /* A key with a dot in it cannot be found again by its path: the line is its object's. */
-    { "{\"name\":\"x\",\n\"n.m\":1\n\n}", "sample.json:1: n.m: unknown key" },
+    /* A key with a dot in it reads like two in a path, and is found all the same; one with an escape is not: its object's line. */
+    { "{\"name\":\"x\",\n\"n.m\":1\n\n}", "sample.json:2: n.m: unknown key" },
+    { "{\"name\":\"x\",\n\"n\\u006d\":1\n\n}", "sample.json:1: nm: unknown key" },
     { "{\"name\":\"x\",\"list\":[{\"n\":1},\n{\"n\":1,\n\"extra\":2}]}", "sample.json:3: list[1].extra: unknown key" },
     { "{\"name\":\"x\",\"list\":[{\"n\":1},{\"n\":1},{\"n\":1}]}", "sample.json:1: list: 3 elements, 2 at most" },
     { "{\"name\":\"x\",\"list\":[[{}, \"]\"],\n3]}", "sample.json:1: list[0]: an object wanted, not an array" },

@@ -57,7 +57,7 @@ static const struct {
   { "a", OUT, ICMP, "192.0.2.9", 0, "drop default" },
   { "a", OUT, ICMP, "192.0.2.9", 5, "drop default" },
   { "a", OUT, ICMP6, "192.0.2.9", 128, "drop default" },
-  /* No rule of this version reaches IPv6. */
+  /* No IPv6 on a network that has none. */
   { "open", OUT, TCP, "2001:db8::1", 443, "drop default" },
   { "open", OUT, ICMP6, "2001:db8::1", 128, "drop default" },
   { "open", OUT, TCP, "fe80::1", 443, "drop never-routed" },
@@ -132,7 +132,7 @@ test_verdicts (void)
   }
 }
 
-/* What the parser refuses for now and the verdict function knows already: rules for IPv6. */
+/* Rules for IPv6, on a network that has it. */
 static void
 test_ipv6 (void)
 {
@@ -147,8 +147,8 @@ test_ipv6 (void)
     .id = "all", .protocol = FLOE_POLICY_PROTOCOL_ANY, .prefixes = &everywhere, .n_prefixes = 1,
   };
   static const FloePolicyNetwork networks[] = {
-    { .name = "some", .mode = FLOE_POLICY_NETWORK_NAT, .egress = some, .n_egress = 2 },
-    { .name = "all", .mode = FLOE_POLICY_NETWORK_NAT, .egress = &all, .n_egress = 1 },
+    { .name = "some", .mode = FLOE_POLICY_NETWORK_NAT, .ipv6 = TRUE, .egress = some, .n_egress = 2 },
+    { .name = "all", .mode = FLOE_POLICY_NETWORK_NAT, .ipv6 = TRUE, .egress = &all, .n_egress = 1 },
   };
   static const struct {
     gboolean open;

@@ -96,10 +96,13 @@ def mutants(document, only):
 
 # What depends on another part of the document is beyond a schema: such a refusal of the parser alone is in order.
 REFERENCES = ("is none of this document's", 'is assigned to nobody', 'another rule of this document', 'another machine is called',
-              'are the same key', 'is in this list twice', 'bits are set after the prefix', 'no rule can open it')
+              'are the same key', 'is in this list twice', 'bits are set after the prefix', 'no rule can open it',
+              'unless its ipv6 is true', "set the network's dns.resolver", 'are the same LAN', 'the same LAN as', 'has no card on network',
+              'has no way out', 'would go through itself', 'it ends when it begins', 'and no prefix here is', 'or reserved')
 
 made = {}
-for path, only in ((source + '/docs/examples/office.json', ()), (corpus + '/good/everything.json', ()), (corpus + '/good/usb.json', ('usb',))):
+for path, only in ((source + '/docs/examples/office.json', ()), (corpus + '/good/everything.json', ()), (corpus + '/good/usb.json', ('usb',)),
+                   (corpus + '/good/networks.json', ('networks',))):
     for document in mutants(json.load(open(path)), only):
         name = 'm%05d.json' % len(made)
         made[name] = document
