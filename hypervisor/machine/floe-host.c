@@ -3,6 +3,7 @@
 
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
+#include "hypervisor/machine/floe-record.h"
 
 #include <errno.h>
 #include <string.h>
@@ -18,7 +19,7 @@ static const char *const known_keys[][6] = {
   { "endpoint", "group", NULL },
   { "paths", "state", "run", "root", NULL },
   { "host", "uid_base", "usb", NULL },
-  { "programs", "qemu", "nbdkit", "plugin", NULL },
+  { "programs", "qemu", "nbdkit", "plugin", "resolver", NULL },
 };
 
 /* A key that is misspelt would silently leave its default in force. Groups of other programs are theirs to check. */
@@ -87,7 +88,7 @@ floe_host_config_load (const char *path, GError **error)
       || !read_path (file, "programs", "qemu", "/usr/bin/qemu-system-x86_64", &config->qemu, error)
       || !read_path (file, "programs", "nbdkit", "/usr/bin/nbdkit", &config->nbdkit, error)
       || !read_path (file, "programs", "plugin", FLOE_PLUGIN_PATH, &config->plugin, error)
-      || !read_host (file, config, error)) {
+      || !read_path (file, "programs", "resolver", FLOE_RESOLVER_PATH, &config->resolver, error) || !read_host (file, config, error)) {
     g_prefix_error (error, "%s: ", path);
     return NULL;
   }
@@ -106,6 +107,7 @@ floe_host_config_free (FloeHostConfig *config)
   g_free (config->qemu);
   g_free (config->nbdkit);
   g_free (config->plugin);
+  g_free (config->resolver);
   g_free (config);
 }
 
@@ -179,6 +181,7 @@ FloeHost *
 floe_host_new (FloeHostConfig *config, GError **error)
 {
   g_autoptr (FloeHost) host = g_new0 (FloeHost, 1);
+  FloeNetConfig net_config = { 0 };
   g_autoptr (GError) net_error = NULL;
 
   host->config = config;
@@ -187,7 +190,10 @@ floe_host_new (FloeHostConfig *config, GError **error)
   if (!make_directories (host, error))
     return NULL;
   host->accelerator = floe_probe_accelerator (&host->accelerator_reason);
-  host->net = floe_net_new (&(FloeNetConfig){ .resolver = FALSE }, &net_error);
+  net_config.resolver = host->config->resolver;
+  net_config.staging = host->staging;
+  net_config.resolver_uid = host->config->uid_base + 2 * FLOE_MACHINE_SLOTS;
+  host->net = floe_net_new (&net_config, &net_error);
   if (host->net == NULL)
     host->net_problem = g_strdup (net_error->message);
   tell_missing (host);

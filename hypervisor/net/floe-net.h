@@ -20,7 +20,9 @@ typedef struct {
   const char *pool;    /* IPv4 prefix that links are cut from, four addresses a slot: "10.77.0.0/16"; NULL for this one */
   const char *dnsmasq; /* program; NULL for /usr/sbin/dnsmasq */
   const char *dnsmasq_user; /* NULL for "dnsmasq", or "nobody" where there is none */
-  gboolean resolver;        /* offer the host's resolver to guests: DNS on the link's host address */
+  const char *resolver; /* floe-resolver; NULL: where it is installed */
+  const char *staging;  /* for its jail: an empty directory; NULL: networks that need one are refused */
+  uid_t resolver_uid;   /* the first of FLOE_NET_SLOTS user ids that are nobody else's: one a card's resolver */
 } FloeNetConfig;
 
 /* What is the same for all cards of this host. One a process. */
@@ -33,8 +35,13 @@ FloeNet *floe_net_new (const FloeNetConfig *config, GError **error) FLOE_WARN_UN
 void floe_net_free (FloeNet *net);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeNet, floe_net_free)
 
-/* Removes rules whose tap is gone (a machine that ended while nobody watched). Called once at start, after adoption. */
+/* Removes what is left of cards whose tap is gone (of a machine that ended while nobody watched): rules, routes, bridges and VLAN
+ * devices of ours. Called once at start, after adoption. */
 gboolean floe_net_sweep (FloeNet *net, GError **error) FLOE_WARN_UNUSED;
+
+/* Whether the endpoint's offset from UTC has changed since this was asked last, or since the start: rules with time windows then have
+ * to be replaced, for the kernel's clock is UTC. */
+gboolean floe_net_take_zone (FloeNet *net);
 
 #define FLOE_NET_PEERS_MAX 32
 
@@ -52,17 +59,18 @@ typedef struct {
 
 typedef struct _FloeNetCard FloeNetCard;
 
-/* Makes the card of SPEC: tap (down), rules in one transaction, address, link up, DHCP server (mode nat). On failure
- * nothing of it is left. BUSY when the tap is there already; UNSUPPORTED for modes that this host cannot enforce.
- * NET must outlive the card. Mode none makes a card whose rules let nothing pass, either way; a
- * machine of that mode needs none. */
+/* Makes the card of SPEC: tap (down), bridge or routes, rules in one transaction, addresses, link up, servers. On failure nothing of it
+ * is left. BUSY when the tap is there already; UNSUPPORTED or REFUSED, with the reason, for what this host cannot enforce.
+ * NET must outlive the card. Mode none makes a card whose rules let nothing pass, either way; a machine of that mode needs none. */
 FloeNetCard *floe_net_card_open (FloeNet *net, const FloeNetCardSpec *spec, GError **error) FLOE_WARN_UNUSED;
 /* Finds the card of a machine that kept running: the tap must exist and be up (NOT_FOUND), the rules must be in force
- * (UNVERIFIED: end the machine then). Replaces them by SPEC's in one transaction, and starts its DHCP server again. */
+ * (UNVERIFIED: end the machine then). Replaces them by SPEC's in one transaction, and starts its servers again. */
 FloeNetCard *floe_net_card_adopt (FloeNet *net, const FloeNetCardSpec *spec, GError **error) FLOE_WARN_UNUSED;
-/* Puts another policy in force: one transaction, no moment between; counters of rules that stay go on counting. */
+/* Puts another policy in force: one transaction, no moment between; counters of rules that stay go on counting, flows that the
+ * new rules do not allow are cut, names stay bound. A network that makes another kind of link of the card (mode, interface, tag) is not for a
+ * running machine: nothing passes then. */
 gboolean floe_net_card_replace (FloeNetCard *card, const FloeNetCardSpec *spec, GError **error) FLOE_WARN_UNUSED;
-/* After the machine's end: stops the DHCP server, removes tap (by closing what is held of it) and then the rules. */
+/* After the machine's end: stops the servers, removes tap (by closing what is held of it), then rules, routes and bridge. */
 gboolean floe_net_card_close (FloeNetCard *card, GError **error) FLOE_WARN_UNUSED;
 /* Forgets the card and leaves tap and rules as they are: what the kernel does when we are killed. The DHCP server ends. */
 void floe_net_card_free (FloeNetCard *card);
@@ -81,8 +89,11 @@ int floe_net_card_open_vhost (FloeNetCard *card);
 const char *floe_net_card_tap (FloeNetCard *card);
 const char *floe_net_card_mac (FloeNetCard *card);
 const char *floe_net_card_address (FloeNetCard *card);
-/* The DHCP server's pid; 0 when there is none now. */
+/* "fdf1:e77::1c:0:0:0:2", or "" without IPv6; in modes bridge and vlan both addresses are the LAN's, learnt or "". */
+const char *floe_net_card_address6 (FloeNetCard *card);
+/* Pids of its servers; 0 when there is none now. */
 int floe_net_card_dhcp_pid (FloeNetCard *card);
+int floe_net_card_resolver_pid (FloeNetCard *card);
 
 typedef struct {
   char *rule;       /* id of the policy's rule, "default", "never-routed", or one of ours, "floe-…" (docs/network.md) */

@@ -62,6 +62,10 @@ set_kernel_error (GError **error, int code, const char *what)
 {
   if (code == EOPNOTSUPP || code == EPROTONOSUPPORT || code == EAFNOSUPPORT)
     return floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "%s: this kernel does not have it (%s)", what, g_strerror (code));
+  if (code == EEXIST)
+    return floe_error_set (error, FLOE_ERROR_BUSY, "%s: it is there already", what);
+  if (code == ESRCH || code == ENODEV)
+    return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "%s: %s", what, g_strerror (code));
   return floe_error_set_errno (error, code, "%s", what);
 }
 

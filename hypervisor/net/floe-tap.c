@@ -49,31 +49,83 @@ write_sysctl (const char *path, const char *value, GError **error)
   return TRUE;
 }
 
-/* Writes only what is not so already: /proc/sys may be mounted read-only by someone who has set it up. */
-gboolean
-floe_tap_enable_forwarding (GError **error)
+static char
+read_sysctl (const char *path)
 {
-  static const char path[] = "/proc/sys/net/ipv4/ip_forward";
   floe_autofd fd = open (path, O_RDONLY | O_CLOEXEC);
-  char now = '0';
+  char now = '\0';
 
-  if (fd >= 0 && read (fd, &now, 1) == 1 && now == '1')
+  return fd >= 0 && read (fd, &now, 1) == 1 ? now : '\0';
+}
+
+/* Writes only what is not so already: /proc/sys may be mounted read-only by someone who has set it up. */
+static gboolean
+want_sysctl (const char *path, const char *value, GError **error)
+{
+  return read_sysctl (path) == value[0] || write_sysctl (path, value, error);
+}
+
+/* accept_ra 1 means: unless forwarding. 2 means: in any case. */
+static gboolean
+keep_advertisements (GError **error)
+{
+  g_autoptr (GDir) interfaces = g_dir_open ("/proc/sys/net/ipv6/conf", 0, NULL);
+  const char *name;
+
+  while (interfaces != NULL && (name = g_dir_read_name (interfaces)) != NULL) {
+    g_autofree char *path = g_strdup_printf ("/proc/sys/net/ipv6/conf/%s/accept_ra", name);
+
+    if (strcmp (name, "all") != 0 && floe_net_slot_of_name (name) < 0 && read_sysctl (path) == '1'
+        && !write_sysctl (path, "2", error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+floe_tap_enable_forwarding (gboolean ipv6, GError **error)
+{
+  static const char six[] = "/proc/sys/net/ipv6/conf/all/forwarding";
+
+  if (!want_sysctl ("/proc/sys/net/ipv4/ip_forward", "1", error))
+    return FALSE;
+  if (!ipv6)
     return TRUE;
-  return write_sysctl (path, "1", error);
+  if (access (six, F_OK) < 0)
+    return floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "this host has no IPv6 (CONFIG_IPV6, or ipv6.disable=1)");
+  return read_sysctl (six) == '1' || (keep_advertisements (error) && write_sysctl (six, "1", error));
+}
+
+/* The stricter of all/rp_filter and the interface's own holds, so one that is strict for all cannot be undone for one. */
+static gboolean
+check_inner (const FloeTapRole *role, GError **error)
+{
+  if (!role->inner || read_sysctl ("/proc/sys/net/ipv4/conf/all/rp_filter") != '1')
+    return TRUE;
+  return floe_error_set (error, FLOE_ERROR_REFUSED,
+                         "net.ipv4.conf.all.rp_filter is 1: the host would drop what a filtering machine lets through; set it to 0 (each "
+                         "interface has its own), or to 2");
 }
 
 /* What a host does by itself on a new link, turned off: autoconfiguration and discovery in IPv6, redirects, answering ARP
  * for its other addresses, forwarding from a link that policy gives none. */
 static gboolean
-set_switches (const FloeNetIdentity *identity, gboolean routed, GError **error)
+set_switches (const FloeNetIdentity *identity, const FloeTapRole *role, GError **error)
 {
   const struct {
     const char *path, *value;
     gboolean optional;
   } switches[] = {
-    { "ipv6/conf/%s/disable_ipv6", "1", TRUE }, /* absent where IPv6 is off altogether */
-    { "ipv4/conf/%s/forwarding", routed ? "1" : "0", FALSE },
-    { "ipv4/conf/%s/rp_filter", "1", FALSE },
+    { "ipv6/conf/%s/accept_ra", "0", TRUE }, /* all of IPv6 is absent where it is off altogether */
+    { "ipv6/conf/%s/autoconf", "0", TRUE },
+    { "ipv6/conf/%s/accept_redirects", "0", TRUE },
+    { "ipv6/conf/%s/accept_dad", "0", TRUE }, /* a guest could claim our address before we have it */
+    { "ipv6/conf/%s/dad_transmits", "0", TRUE },
+    { "ipv6/conf/%s/router_solicitations", "0", TRUE },
+    { "ipv6/conf/%s/proxy_ndp", "0", TRUE },
+    { "ipv6/conf/%s/disable_ipv6", role->ipv6 ? "0" : "1", TRUE },
+    { "ipv4/conf/%s/forwarding", role->routed ? "1" : "0", FALSE },
+    { "ipv4/conf/%s/rp_filter", role->inner ? "0" : "1", FALSE },
     { "ipv4/conf/%s/arp_ignore", "1", FALSE },
     { "ipv4/conf/%s/arp_announce", "2", FALSE },
     { "ipv4/conf/%s/accept_redirects", "0", FALSE },
@@ -110,9 +162,11 @@ link_message (char *buffer, uint16_t type, int index, unsigned flags, unsigned c
 }
 
 static gboolean
-add_address (FloeNetlink *netlink, const FloeNetIdentity *identity, int index, GError **error)
+add_address (FloeNetlink *netlink, const FloeNetIdentity *identity, int index, gboolean six, GError **error)
 {
-  g_autofree char *what = g_strdup_printf ("give tap %s the address %s/30", identity->tap, identity->host_text);
+  g_autofree char *what = g_strdup_printf ("give tap %s the address %s", identity->tap, six ? identity->host6_text : identity->host_text);
+  const void *address = six ? identity->host6 : identity->host;
+  size_t size = six ? sizeof identity->host6 : sizeof identity->host;
   char buffer[256] = { 0 };
   struct nlmsghdr *message = mnl_nlmsg_put_header (buffer);
   struct ifaddrmsg *info;
@@ -120,30 +174,50 @@ add_address (FloeNetlink *netlink, const FloeNetIdentity *identity, int index, G
   message->nlmsg_type = RTM_NEWADDR;
   message->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
   info = mnl_nlmsg_put_extra_header (message, sizeof *info);
-  info->ifa_family = AF_INET;
-  info->ifa_prefixlen = 30;
+  info->ifa_family = six ? AF_INET6 : AF_INET;
+  info->ifa_prefixlen = six ? 64 : 30;
+  info->ifa_flags = six ? IFA_F_NODAD : 0;
   info->ifa_scope = RT_SCOPE_UNIVERSE;
   info->ifa_index = (unsigned)index;
-  mnl_attr_put (message, IFA_LOCAL, 4, identity->host);
-  mnl_attr_put (message, IFA_ADDRESS, 4, identity->host);
+  mnl_attr_put (message, IFA_LOCAL, size, address);
+  mnl_attr_put (message, IFA_ADDRESS, size, address);
   return floe_netlink_request (netlink, message, what, error);
 }
 
+static gboolean
+set_addresses (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeTapRole *role, int index, GError **error)
+{
+  return (!role->routed || add_address (netlink, identity, index, FALSE, error))
+         && (!role->ipv6 || add_address (netlink, identity, index, TRUE, error));
+}
+
 gboolean
-floe_tap_bring_up (FloeNetlink *netlink, const FloeNetIdentity *identity, gboolean routed, GError **error)
+floe_tap_change (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeTapRole *role, GError **error)
+{
+  int index = (int)if_nametoindex (identity->tap);
+
+  return check_inner (role, error) && set_switches (identity, role, error) && set_addresses (netlink, identity, role, index, error);
+}
+
+gboolean
+floe_tap_bring_up (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeTapRole *role, GError **error)
 {
   g_autofree char *what = g_strdup_printf ("set up tap %s", identity->tap);
   int index = (int)if_nametoindex (identity->tap);
+  uint8_t mac[6];
   char buffer[256] = { 0 };
   struct nlmsghdr *message;
 
   if (index == 0)
     return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "tap %s is gone", identity->tap);
+  memcpy (mac, identity->host_mac, sizeof mac);
+  /* A bridge takes the lowest address among its ports' for its own: never that of a port which comes and goes. */
+  if (!role->routed)
+    mac[0] = 0xfe;
   message = link_message (buffer, RTM_SETLINK, index, 0, 0);
-  mnl_attr_put (message, IFLA_ADDRESS, 6, identity->host_mac);
-  if (!floe_netlink_request (netlink, message, what, error) || !set_switches (identity, routed, error))
-    return FALSE;
-  if (routed && !add_address (netlink, identity, index, error))
+  mnl_attr_put (message, IFLA_ADDRESS, sizeof mac, mac);
+  if (!check_inner (role, error) || !floe_netlink_request (netlink, message, what, error) || !set_switches (identity, role, error)
+      || !set_addresses (netlink, identity, role, index, error))
     return FALSE;
   memset (buffer, 0, sizeof buffer);
   return floe_netlink_request (netlink, link_message (buffer, RTM_SETLINK, index, IFF_UP, IFF_UP), what, error);

@@ -6,7 +6,7 @@
 #include <sys/prctl.h>
 
 /* Not among them, though a hypervisor might be thought to need it: SYS_PTRACE (an adopted process' last words are not
- * worth the right to enter any process), NET_RAW, MKNOD, SYS_MODULE, SYS_RAWIO, SYS_RESOURCE (limits are only lowered),
+ * worth the right to enter any process), MKNOD, SYS_MODULE, SYS_RAWIO, SYS_RESOURCE (limits are only lowered),
  * SYS_CHROOT (jails pivot), DAC_OVERRIDE and FOWNER (what we write is ours, and so is the directory that it is in). */
 static const unsigned needed[] = {
   CAP_SYS_ADMIN,        /* jails: namespaces, mounts, pivot_root, the host name inside */
@@ -17,6 +17,7 @@ static const unsigned needed[] = {
   CAP_KILL,             /* ending them afterwards, as they are other users' */
   CAP_DAC_READ_SEARCH,  /* the spool and the chunk store are the agent's, the cache directories nbdkit's: bound into jails, read */
   CAP_NET_ADMIN,        /* taps, packet filter, connection tracking; the DHCP server's ARP entries */
+  CAP_NET_RAW,          /* the socket that sees leases on a LAN; only to hand on: the DHCP server's router advertisements */
   CAP_NET_BIND_SERVICE, /* only to hand on: the DHCP server's port 67 */
 };
 

@@ -77,7 +77,7 @@ has_only() {
       /^NoNewPrivs:/ && $2 != 1 { print FILENAME, $0; bad = 1 } END { exit bad }' "$task" || return 1
   done
 }
-has_only $DAEMON_PID sys_admin setuid setgid setpcap chown kill dac_read_search net_admin net_bind_service ||
+has_only $DAEMON_PID sys_admin setuid setgid setpcap chown kill dac_read_search net_admin net_raw net_bind_service ||
   die 'the daemon has other capabilities'
 [ "$(ls /proc/$DAEMON_PID/task | wc -l)" -gt 1 ] || die 'the daemon shows a single thread'
 awk '/^Cap(Inh|Amb):/ && $2 !~ /^0+$/ { exit 1 }' /proc/$DAEMON_PID/status || die 'what the daemon starts inherits capabilities'

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "hypervisor/net/floe-dhcp.h"
 #include "hypervisor/net/floe-rules.h"
 
 #include <string.h>
@@ -69,25 +68,6 @@ test_golden (void)
   check_golden ("web-resolver.nft", web);
   check_golden ("none.nft", closed);
   check_golden ("mixed.nft", mixed);
-}
-
-static void
-test_dhcp (void)
-{
-  const FloeDhcpOptions options[] = { { "/usr/sbin/dnsmasq", "nobody", FALSE }, { "/usr/sbin/dnsmasq", "nobody", TRUE } };
-  static const char *const names[] = { "dhcp.argv", "dhcp-resolver.argv" };
-  FloeNetIdentity identity;
-  FloeNetPool pool;
-
-  g_assert_true (floe_net_pool_parse (FLOE_NET_POOL_DEFAULT, &pool, NULL));
-  g_assert_true (floe_net_identity (&pool, 7, &identity, NULL));
-  for (size_t i = 0; i < G_N_ELEMENTS (options); i++) {
-    g_auto (GStrv) arguments = floe_dhcp_arguments (&identity, &options[i]);
-    g_autofree char *joined = g_strjoinv ("\n", arguments);
-    g_autofree char *text = g_strconcat (joined, "\n", NULL);
-
-    check_golden (names[i], text);
-  }
 }
 
 static void
@@ -174,7 +154,6 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/net-rules/golden", test_golden);
-  g_test_add_func ("/net-rules/dhcp", test_dhcp);
   g_test_add_func ("/net-rules/pure", test_pure);
   g_test_add_func ("/net-rules/closed", test_closed);
   g_test_add_func ("/net-rules/identity", test_identity);
