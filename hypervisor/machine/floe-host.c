@@ -88,7 +88,9 @@ floe_host_config_load (const char *path, GError **error)
       || !read_path (file, "programs", "qemu", "/usr/bin/qemu-system-x86_64", &config->qemu, error)
       || !read_path (file, "programs", "nbdkit", "/usr/bin/nbdkit", &config->nbdkit, error)
       || !read_path (file, "programs", "plugin", FLOE_PLUGIN_PATH, &config->plugin, error)
-      || !read_path (file, "programs", "resolver", FLOE_RESOLVER_PATH, &config->resolver, error) || !read_host (file, config, error)) {
+      || (g_key_file_has_key (file, "programs", "resolver", NULL)
+          && !read_path (file, "programs", "resolver", "", &config->resolver, error))
+      || !read_host (file, config, error)) {
     g_prefix_error (error, "%s: ", path);
     return NULL;
   }

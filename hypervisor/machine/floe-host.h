@@ -13,7 +13,7 @@ typedef struct {
   char *state, *run, *root; /* [paths] */
   uid_t uid_base;           /* [host] */
   FloeUsbMode usb;
-  char *qemu, *nbdkit, *plugin, *resolver; /* [programs] */
+  char *qemu, *nbdkit, *plugin, *resolver; /* [programs]; resolver NULL: where it is installed */
 } FloeHostConfig;
 
 /* Reads floe.conf (docs/architecture.md, Endpoint). INVALID for an unknown key in a group that is ours, a value of the
