@@ -192,7 +192,9 @@ covers (const FloePolicyUsbRule *earlier, const FloePolicyUsbRule *later)
          && (earlier->n_interface_any == 0
              || patterns_cover (earlier->interface_any, earlier->n_interface_any, later->interface_any, later->n_interface_any)
              || patterns_cover (earlier->interface_any, earlier->n_interface_any, later->interfaces_all, later->n_interfaces_all))
+         && earlier->n_interfaces_exactly == 0
          && (earlier->n_interfaces_all == 0
+             || patterns_cover (earlier->interfaces_all, earlier->n_interfaces_all, later->interfaces_exactly, later->n_interfaces_exactly)
              || patterns_cover (earlier->interfaces_all, earlier->n_interfaces_all, later->interfaces_all, later->n_interfaces_all));
 }
 

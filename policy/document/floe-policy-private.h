@@ -81,6 +81,8 @@ const char *floe_policy_usb_like_problem (const char *text);
 gboolean floe_policy_usb_text_matches (const FloePolicyUsbText *text, const FloePolicyUsbString *string);
 /* "low", "full", "high", "super", NULL: in the order of FloePolicyUsbSpeed's bits. */
 extern const char *const floe_policy_usb_speed_names[];
+/* Why RULE is not in question in SITUATION (NULL: as for the verdict), its count aside; or NULL when it is. */
+const char *floe_policy_usb_situation_mismatch (const FloePolicyUsbRule *rule, const FloePolicyUsbSituation *situation);
 /* Why RULE, number INDEX, does not match DEVICE in SITUATION ("another vendor", ...), or NULL when it does. */
 const char *floe_policy_usb_mismatch (const FloePolicyUsbRule *rule, const FloePolicyUsbDevice *device,
                                       const FloePolicyUsbSituation *situation, size_t index);

@@ -301,6 +301,8 @@ parse_conditions (FloePolicyParser *parser, FloeJson *object, FloePolicyUsbRule 
   rule->port = parse_usb_port (parser, floe_json_optional (object, "port"));
   rule->interface_any = parse_patterns (parser, floe_json_optional (object, "interface_any"), &rule->n_interface_any);
   rule->interfaces_all = parse_patterns (parser, floe_json_optional (object, "interfaces_all"), &rule->n_interfaces_all);
+  rule->interfaces_exactly =
+    parse_patterns (parser, floe_json_optional (object, "interfaces_exactly"), &rule->n_interfaces_exactly);
   rule->speeds = parse_speeds (floe_json_optional (object, "speed"));
   rule->count = count != NULL ? (unsigned) floe_json_int (count, 1, 127) : 0;
   parse_front (parser, floe_json_optional (object, "front"), rule);
@@ -476,13 +478,15 @@ static const char *
 opening_problem (const FloePolicyUsbRule *rule, const FloePolicyUsbGrant *grant)
 {
   gboolean identified = rule->product != FLOE_POLICY_USB_ANY;
-  gboolean kinds = every_pattern (rule->interfaces_all, rule->n_interfaces_all, names_class);
+  gboolean kinds = every_pattern (rule->interfaces_all, rule->n_interfaces_all, names_class)
+                   || every_pattern (rule->interfaces_exactly, rule->n_interfaces_exactly, names_class);
   gboolean asked = rule->action == FLOE_POLICY_USB_ASK;
 
   if (grant->action == FLOE_POLICY_USB_BLOCK)
     return NULL;
   if (grant->read_only)
     return identified || every_pattern (rule->interfaces_all, rule->n_interfaces_all, is_disk_pattern)
+               || every_pattern (rule->interfaces_exactly, rule->n_interfaces_exactly, is_disk_pattern)
              ? NULL
              : "read_only is for disks: name vendor and product, or say interfaces_all 08:06:50 and 08:06:62 and no other";
   if (grant->n_interfaces > 0)

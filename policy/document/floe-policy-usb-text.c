@@ -76,6 +76,7 @@ floe_policy_usb_rule_text (const FloePolicyUsbRule *rule, GString *text)
     g_string_append_printf (text, " port%c%s", rule->port.wildcards ? '~' : '=', rule->port.text);
   append_patterns (text, "any", rule->interface_any, rule->n_interface_any);
   append_patterns (text, "all", rule->interfaces_all, rule->n_interfaces_all);
+  append_patterns (text, "exactly", rule->interfaces_exactly, rule->n_interfaces_exactly);
   if (rule->speeds != 0)
     g_string_append (text, " speed");
   for (unsigned i = 0; floe_policy_usb_speed_names[i] != NULL; i++)

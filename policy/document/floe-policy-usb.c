@@ -120,6 +120,25 @@ count_matching (const FloePolicyUsbPattern *patterns, size_t n, const FloePolicy
   return matching;
 }
 
+/* Whether the device has N interfaces, each of which matches a pattern, and each pattern one of them. */
+static gboolean
+are_exactly (const FloePolicyUsbPattern *patterns, size_t n, const FloePolicyUsbDevice *device)
+{
+  size_t all;
+
+  if (device->n_interfaces != n || count_matching (patterns, n, device, &all) != all)
+    return FALSE;
+  for (size_t i = 0; i < n; i++) {
+    gboolean met = FALSE;
+
+    for (size_t j = 0; j < n && !met; j++)
+      met = pattern_matches (&patterns[i], &device->interfaces[j]);
+    if (!met)
+      return FALSE;
+  }
+  return TRUE;
+}
+
 gboolean
 floe_policy_usb_grant_gives (const FloePolicyUsbGrant *grant, const FloePolicyUsbDevice *device, uint8_t configuration, uint8_t number)
 {
@@ -193,8 +212,8 @@ is_logged_in (const FloePolicyUsbRule *rule, const char *person)
   return rule->n_people == 0;
 }
 
-static const char *
-situation_mismatch (const FloePolicyUsbRule *rule, const FloePolicyUsbSituation *situation)
+const char *
+floe_policy_usb_situation_mismatch (const FloePolicyUsbRule *rule, const FloePolicyUsbSituation *situation)
 {
   gboolean locked = situation != NULL && situation->locked;
 
@@ -231,6 +250,8 @@ device_mismatch (const FloePolicyUsbRule *rule, const FloePolicyUsbDevice *devic
   if (rule->n_interfaces_all > 0
       && (count_matching (rule->interfaces_all, rule->n_interfaces_all, device, &all) != all || device->n_interfaces == 0))
     return "an interface is outside interfaces_all";
+  if (rule->n_interfaces_exactly > 0 && !are_exactly (rule->interfaces_exactly, rule->n_interfaces_exactly, device))
+    return "its interfaces are others, or more or fewer, than interfaces_exactly";
   if (rule->speeds != 0 && (rule->speeds & device->speed) == 0)
     return "another speed";
   return NULL;
@@ -243,7 +264,7 @@ floe_policy_usb_mismatch (const FloePolicyUsbRule *rule, const FloePolicyUsbDevi
   const char *mismatch = device_mismatch (rule, device);
 
   if (mismatch == NULL)
-    mismatch = situation_mismatch (rule, situation);
+    mismatch = floe_policy_usb_situation_mismatch (rule, situation);
   if (mismatch == NULL && rule->count > 0 && situation != NULL && situation->holders != NULL && situation->holders[index] >= rule->count)
     mismatch = "as many devices as count allows hold it already";
   if (mismatch == NULL && rule->action != FLOE_POLICY_USB_ASK)

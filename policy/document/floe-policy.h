@@ -251,6 +251,8 @@ typedef struct {
   size_t n_interface_any;
   const FloePolicyUsbPattern *interfaces_all; /* every interface matches one of them; none: not asked */
   size_t n_interfaces_all;
+  const FloePolicyUsbPattern *interfaces_exactly; /* as many interfaces as these, each of either matches one of the other; none: not asked */
+  size_t n_interfaces_exactly;
   unsigned speeds;                            /* of FloePolicyUsbSpeed; 0: not asked */
   unsigned count;                             /* holds while fewer devices than this hold the rule; 0: not asked */
   const FloePolicyMachine *const *front;      /* one of these machines is in front; none: not asked */
@@ -392,7 +394,8 @@ gboolean floe_policy_usb_is_keyboard (const FloePolicyUsbDevice *device);
  * for SITUATION as it is now, its holders left aside. The filter sees the numbers of a device and the classes of the interfaces of its
  * present setting; it sees neither strings nor ports, subclasses nor other settings. So it allows only numbers (vendor and product) whose
  * devices the rules give to MACHINE whole whatever else they are, and denies everything else: stricter than the verdict, never wider. A
- * device that shows no interface at all passes any filter: whoever asks it refuses such a one. Free with g_free(). */
+ * device that shows no interface at all passes any filter, and one whose descriptors contradict themselves may: whoever asks it refuses
+ * these. Free with g_free(). */
 char *floe_policy_usbredir_filter (const FloePolicyContent *content, const FloePolicyMachine *machine,
                                    const FloePolicyUsbSituation *situation);
 
