@@ -262,6 +262,53 @@ run_status (int argc, char **argv, GError **error)
   return TRUE;
 }
 
+/* What there is to say of a device beside its line. */
+static void
+print_usb_details (GVariant *device)
+{
+  const char *reason = "", *problem = "";
+  g_autofree const char **choices = NULL;
+  g_autofree char *joined = NULL;
+  gboolean may_remember = FALSE;
+
+  g_variant_lookup (device, "reason", "&s", &reason);
+  g_variant_lookup (device, "problem", "&s", &problem);
+  g_variant_lookup (device, "choices", "^a&s", &choices);
+  g_variant_lookup (device, "may_remember", "b", &may_remember);
+  if (*reason != '\0')
+    g_print ("           because: %s\n", reason);
+  if (*problem != '\0')
+    g_print ("           problem: %s\n", problem);
+  if (choices == NULL || choices[0] == NULL)
+    return;
+  joined = g_strjoinv (" ", (char **)choices);
+  g_print ("           choices: %s%s\n", joined, may_remember ? " (may be remembered)" : "");
+}
+
+static void
+print_usb (GVariant *device)
+{
+  const char *path = "", *name = "", *verdict = "", *machine = "", *rule = "", *holder = "";
+  g_autofree char *target = NULL;
+  guint16 vendor = 0, product = 0;
+  gboolean enforced = FALSE, read_only = FALSE;
+
+  g_variant_lookup (device, "path", "&s", &path);
+  g_variant_lookup (device, "vendor", "q", &vendor);
+  g_variant_lookup (device, "product", "q", &product);
+  g_variant_lookup (device, "name", "&s", &name);
+  g_variant_lookup (device, "verdict", "&s", &verdict);
+  g_variant_lookup (device, "machine", "&s", &machine);
+  g_variant_lookup (device, "read_only", "b", &read_only);
+  g_variant_lookup (device, "rule", "&s", &rule);
+  g_variant_lookup (device, "holder", "&s", &holder);
+  g_variant_lookup (device, "enforced", "b", &enforced);
+  target = g_strconcat (*machine != '\0' ? machine : "-", read_only ? ":ro" : "", NULL);
+  g_print ("%-10s %04x:%04x %-8s %-14s %-18s %-8s %-12s %s\n", path, vendor, product, verdict, target, rule,
+           enforced ? "yes" : "no", *holder != '\0' ? holder : "-", name);
+  print_usb_details (device);
+}
+
 static gboolean
 run_usb (int argc, char **argv, GError **error)
 {
@@ -274,25 +321,85 @@ run_usb (int argc, char **argv, GError **error)
   root = open_root (error);
   if (root == NULL)
     return FALSE;
-  g_print ("%-10s %-9s %-8s %-14s %-16s %-8s %s\n", "PORT", "DEVICE", "VERDICT", "MACHINE", "RULE", "ENFORCED", "NAME");
+  g_print ("%-10s %-9s %-8s %-14s %-18s %-8s %-12s %s\n", "PORT", "DEVICE", "VERDICT", "MACHINE", "RULE", "ENFORCED", "HOLDER",
+           "NAME");
   g_variant_iter_init (&iter, floe_hypervisor1_get_usb_devices (root));
   while ((device = g_variant_iter_next_value (&iter)) != NULL) {
     g_autoptr (GVariant) held G_GNUC_UNUSED = device;
-    const char *path = "", *name = "", *verdict = "", *machine = "", *rule = "";
-    guint16 vendor = 0, product = 0;
-    gboolean enforced = FALSE;
 
-    g_variant_lookup (device, "path", "&s", &path);
-    g_variant_lookup (device, "vendor", "q", &vendor);
-    g_variant_lookup (device, "product", "q", &product);
-    g_variant_lookup (device, "name", "&s", &name);
-    g_variant_lookup (device, "verdict", "&s", &verdict);
-    g_variant_lookup (device, "machine", "&s", &machine);
-    g_variant_lookup (device, "rule", "&s", &rule);
-    g_variant_lookup (device, "enforced", "b", &enforced);
-    g_print ("%-10s %04x:%04x %-8s %-14s %-16s %-8s %s\n", path, vendor, product, verdict, *machine != '\0' ? machine : "-",
-             rule, enforced ? "yes" : "no", name);
+    print_usb (device);
   }
+  return TRUE;
+}
+
+/* The connection of the device on PATH, as it is now; 0: none there. */
+static guint64
+find_connection (FloeHypervisor1 *root, const char *path)
+{
+  GVariantIter iter;
+  GVariant *device;
+  guint64 connection = 0;
+
+  g_variant_iter_init (&iter, floe_hypervisor1_get_usb_devices (root));
+  while ((device = g_variant_iter_next_value (&iter)) != NULL) {
+    g_autoptr (GVariant) held G_GNUC_UNUSED = device;
+    const char *is = "";
+
+    g_variant_lookup (device, "path", "&s", &is);
+    if (strcmp (is, path) == 0)
+      g_variant_lookup (device, "connection", "t", &connection);
+  }
+  return connection;
+}
+
+static gboolean
+run_usb_answer (int argc, char **argv, GError **error)
+{
+  g_autoptr (FloeHypervisor1) root = NULL;
+  gboolean remember = FALSE;
+  const GOptionEntry entries[] = {
+    { "remember", 'r', 0, G_OPTION_ARG_NONE, &remember, "answer the same for this device on this port from now on", NULL },
+    { NULL },
+  };
+  const FloeCommand self = { "usb-answer", "[--remember] PORT CHOICE", "", NULL };
+
+  if (!floe_cli_parse (&self, entries, 2, &argc, &argv, error))
+    return FALSE;
+  root = open_root (error);
+  if (root == NULL)
+    return FALSE;
+  return outcome (floe_hypervisor1_call_answer_usb_sync (root, argv[1], find_connection (root, argv[1]), argv[2], remember, NULL,
+                                                         error),
+                  error);
+}
+
+static gboolean
+run_situation (int argc, char **argv, GError **error)
+{
+  g_autoptr (FloeHypervisor1) root = NULL;
+  gboolean locked = FALSE;
+  g_autofree char *front = NULL, *person = NULL;
+  g_autoptr (GMainLoop) loop = NULL;
+  const GOptionEntry entries[] = {
+    { "front", 0, 0, G_OPTION_ARG_STRING, &front, "the machine on the screen", "ID" },
+    { "person", 0, 0, G_OPTION_ARG_STRING, &person, "who is logged in", "NAME" },
+    { "locked", 0, 0, G_OPTION_ARG_NONE, &locked, "the screen is locked", NULL },
+    { NULL },
+  };
+  const FloeCommand self = { "usb-situation", "[--front ID] [--person NAME] [--locked]", "", NULL };
+
+  if (!floe_cli_parse (&self, entries, 0, &argc, &argv, error))
+    return FALSE;
+  root = open_root (error);
+  if (root == NULL
+      || !outcome (floe_hypervisor1_call_set_situation_sync (root, front != NULL ? front : "", person != NULL ? person : "", locked,
+                                                             NULL, error),
+                   error))
+    return FALSE;
+  g_print ("said; it holds until this program ends\n");
+  fflush (stdout);
+  loop = g_main_loop_new (NULL, FALSE);
+  g_main_loop_run (loop);
   return TRUE;
 }
 
@@ -406,7 +513,9 @@ static const FloeCommand commands[] = {
   { "resume", "ID", "go on where suspend ended", run_resume },
   { "stats", "ID", "packets by rule, address, processes", run_stats },
   { "display", "ID", "how the machine's display is reached", run_display },
-  { "usb", "", "USB devices and their verdicts", run_usb },
+  { "usb", "", "USB devices, their verdicts, and who has them", run_usb },
+  { "usb-answer", "[--remember] PORT CHOICE", "answer for the person whom a device's rule asks", run_usb_answer },
+  { "usb-situation", "[--front ID] [--person NAME] [--locked]", "say what the console would of the screen", run_situation },
   { "status", "", "accelerator and policy of this endpoint", run_status },
   { "events", "", "what policy decides, as it happens", run_events },
   { NULL },

@@ -9,6 +9,7 @@
 #define HYPERVISOR "org.floe.Hypervisor1"
 #define MACHINE HYPERVISOR ".Machine"
 #define CONTROL "org.floe.hypervisor1.control"
+#define CONSOLE "org.floe.hypervisor1.console"
 #define FEED "org.floe.hypervisor1.feed"
 
 static const struct {
@@ -16,6 +17,8 @@ static const struct {
 } rights[] = {
   { HYPERVISOR, "SpoolChanged", FEED },
   { HYPERVISOR, "ReportImage", FEED },
+  { HYPERVISOR, "AnswerUsb", CONSOLE },
+  { HYPERVISOR, "SetSituation", CONSOLE },
   { MACHINE, "Start", CONTROL },
   { MACHINE, "Stop", CONTROL },
   { MACHINE, "Reset", CONTROL },

@@ -4,6 +4,7 @@
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
 #include "hypervisor/dbus/floe-authority.h"
+#include "hypervisor/dbus/floe-daemon-usb.h"
 #include "hypervisor/dbus/floe-export.h"
 #include "hypervisor/machine/floe-machine.h"
 #include "hypervisor/machine/floe-process.h"
@@ -33,7 +34,7 @@ struct _FloeDaemon {
   GHashTable *machines; /* id -> FloeMachine */
   GHashTable *used_slots;
   GHashTable *autostarted; /* ids: each machine once in our life, when it first can */
-  FloeUsb *usb;
+  FloeDaemonUsb *usb;
   FloeAuthority *authority;
   FloeExport *export;
   gboolean serving; /* machines have their objects */
@@ -94,6 +95,8 @@ on_machine_changed (FloeMachine *machine, gpointer data)
 
   if (daemon->export != NULL)
     floe_export_update_machine (daemon->export, machine);
+  if (daemon->usb != NULL)
+    floe_daemon_usb_update_machine (daemon->usb, machine);
 }
 
 /* The machine ID, known or made now; NULL when what is kept of it cannot be read (logged). */
@@ -203,7 +206,7 @@ put_in_force (FloeDaemon *daemon, FloeInForce *in_force)
   }
   drop_strangers (daemon);
   if (daemon->usb != NULL)
-    floe_usb_set_policy (daemon->usb, in_force->policy);
+    floe_daemon_usb_set_policy (daemon->usb, in_force->policy);
   check_lease (daemon);
 }
 
@@ -360,12 +363,64 @@ adopt_all (FloeDaemon *daemon)
 }
 
 static void
-on_usb_changed (FloeUsb *usb G_GNUC_UNUSED, const FloeUsbDevice *device, gboolean gone, gpointer data)
+on_usb_changed (GPtrArray *devices, const FloeUsbDevice *device, gboolean gone, gpointer data)
 {
   FloeDaemon *daemon = data;
 
-  if (daemon->export != NULL && daemon->usb != NULL)
-    floe_export_usb_changed (daemon->export, floe_usb_devices (daemon->usb), device, gone);
+  floe_export_usb_changed (daemon->export, devices, device, gone);
+}
+
+static FloeMachine *
+find_machine (const char *id, gpointer data)
+{
+  FloeDaemon *daemon = data;
+
+  return g_hash_table_lookup (daemon->machines, id);
+}
+
+static gboolean
+answer_usb (gpointer data, const char *path, guint64 connection, const char *choice, gboolean remember, GError **error)
+{
+  FloeDaemon *daemon = data;
+
+  if (daemon->usb == NULL)
+    return floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "the USB gate is not in force");
+  return floe_daemon_usb_answer (daemon->usb, path, connection, choice, remember, error);
+}
+
+static void
+set_situation (gpointer data, const char *sender, const char *front, const char *person, gboolean locked)
+{
+  FloeDaemon *daemon = data;
+
+  if (daemon->usb != NULL)
+    floe_daemon_usb_situation (daemon->usb, sender, front, person, locked);
+}
+
+/* Before anything is on the bus: what a former life handed over, and what came in meanwhile, is decided by the policy in force. */
+static void
+open_usb (FloeDaemon *daemon, GDBusConnection *bus)
+{
+  const FloeDaemonUsbOptions options = {
+    .host = daemon->host,
+    .bus = bus,
+    .policy = daemon->in_force == NULL ? NULL : daemon->in_force->policy,
+    .find = find_machine,
+    .changed = on_usb_changed,
+    .data = daemon,
+  };
+  GHashTableIter iter;
+  gpointer machine;
+  g_autoptr (GError) error = NULL;
+
+  daemon->usb = floe_daemon_usb_new (&options, &error);
+  if (daemon->usb == NULL) {
+    floe_log (G_LOG_LEVEL_WARNING, "USB gate not in force", "REASON", error->message, NULL);
+    return;
+  }
+  g_hash_table_iter_init (&iter, daemon->machines);
+  while (g_hash_table_iter_next (&iter, NULL, &machine))
+    floe_daemon_usb_update_machine (daemon->usb, machine);
 }
 
 static gboolean
@@ -394,8 +449,7 @@ FloeDaemon *
 floe_daemon_new (FloeHost *host, GDBusConnection *bus, GError **error)
 {
   g_autoptr (FloeDaemon) daemon = g_new0 (FloeDaemon, 1);
-  g_autoptr (GError) usb_error = NULL;
-  FloeExportActions actions = { .refresh = refresh, .data = daemon };
+  FloeExportActions actions = { .refresh = refresh, .answer_usb = answer_usb, .set_situation = set_situation, .data = daemon };
 
   daemon->host = host;
   g_mutex_init (&daemon->loading);
@@ -410,15 +464,21 @@ floe_daemon_new (FloeHost *host, GDBusConnection *bus, GError **error)
   adopt_all (daemon);
   daemon->authority = floe_authority_new (bus);
   daemon->export = floe_export_new (bus, host, daemon->authority, &actions);
-  daemon->usb = floe_usb_new ("/sys", host->config->usb, on_usb_changed, daemon, &usb_error);
-  if (daemon->usb == NULL)
-    floe_log (G_LOG_LEVEL_WARNING, "USB gate not in force", "REASON", usb_error->message, NULL);
-  else if (daemon->in_force != NULL)
-    floe_usb_set_policy (daemon->usb, daemon->in_force->policy);
+  open_usb (daemon, bus);
   return g_steal_pointer (&daemon);
 }
 
 /* -- Serving ---------------------------------------------------------------------------------------------------------- */
+
+/* What was decided while nobody could hear of it. */
+static void
+tell_usb (FloeDaemon *daemon)
+{
+  GPtrArray *devices = daemon->usb == NULL ? NULL : floe_daemon_usb_devices (daemon->usb);
+
+  for (guint i = 0; devices != NULL && i < devices->len; i++)
+    floe_export_usb_changed (daemon->export, devices, g_ptr_array_index (devices, i), FALSE);
+}
 
 void
 floe_daemon_serve (FloeDaemon *daemon)
@@ -434,9 +494,8 @@ floe_daemon_serve (FloeDaemon *daemon)
     floe_export_add_machine (daemon->export, machine);
   daemon->serving = TRUE;
   floe_export_set_policy (daemon->export, daemon->in_force, daemon->problem);
-  if (daemon->usb != NULL)
-    floe_export_usb_changed (daemon->export, floe_usb_devices (daemon->usb), NULL, FALSE);
   floe_export_publish (daemon->export);
+  tell_usb (daemon);
   daemon->tick = g_timeout_add_seconds (TICK_S, on_tick, daemon);
   autostart (daemon);
 }
@@ -451,7 +510,7 @@ floe_daemon_free (FloeDaemon *daemon)
     return;
   if (daemon->tick != 0)
     g_source_remove (daemon->tick);
-  g_clear_pointer (&daemon->usb, floe_usb_free);
+  g_clear_pointer (&daemon->usb, floe_daemon_usb_free);
   g_clear_pointer (&daemon->export, floe_export_free);
   g_hash_table_iter_init (&iter, daemon->machines);
   while (g_hash_table_iter_next (&iter, NULL, &machine))

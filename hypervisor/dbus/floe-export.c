@@ -182,6 +182,26 @@ on_spool_changed (FloeHypervisor1 *object, GDBusMethodInvocation *invocation, gp
   return TRUE;
 }
 
+static gboolean
+on_answer_usb (FloeHypervisor1 *object G_GNUC_UNUSED, GDBusMethodInvocation *invocation, const char *path, guint64 connection,
+               const char *choice, gboolean remember, gpointer data)
+{
+  FloeExport *export = data;
+  g_autoptr (GError) error = NULL;
+
+  return answer (invocation, export->actions.answer_usb (export->actions.data, path, connection, choice, remember, &error), &error);
+}
+
+static gboolean
+on_set_situation (FloeHypervisor1 *object G_GNUC_UNUSED, GDBusMethodInvocation *invocation, const char *front,
+                  const char *person, gboolean locked, gpointer data)
+{
+  FloeExport *export = data;
+
+  export->actions.set_situation (export->actions.data, g_dbus_method_invocation_get_sender (invocation), front, person, locked);
+  return answer (invocation, TRUE, NULL);
+}
+
 /* -- Image reports ---------------------------------------------------------------------------------------------------- */
 
 static void
@@ -276,6 +296,8 @@ floe_export_new (GDBusConnection *bus, FloeHost *host, FloeAuthority *authority,
   prepare_skeleton (export, export->root);
   g_signal_connect (export->root, "handle-spool-changed", G_CALLBACK (on_spool_changed), export);
   g_signal_connect (export->root, "handle-report-image", G_CALLBACK (on_report_image), export);
+  g_signal_connect (export->root, "handle-answer-usb", G_CALLBACK (on_answer_usb), export);
+  g_signal_connect (export->root, "handle-set-situation", G_CALLBACK (on_set_situation), export);
   floe_hypervisor1_set_version (export->root, FLOE_VERSION);
   floe_hypervisor1_set_accelerator (export->root, floe_accelerator_name (host->accelerator));
   floe_hypervisor1_set_accelerator_reason (export->root, host->accelerator_reason);
@@ -475,15 +497,34 @@ device_variant (const FloeUsbDevice *device)
 
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, "path", "s", device->path);
+  g_variant_dict_insert (&dict, "connection", "t", device->connection);
   g_variant_dict_insert (&dict, "vendor", "q", device->vendor);
   g_variant_dict_insert (&dict, "product", "q", device->product);
   g_variant_dict_insert (&dict, "name", "s", device->name);
+  g_variant_dict_insert (&dict, "serial", "s", device->serial);
   g_variant_dict_insert (&dict, "verdict", "s", verdict_name (device->verdict));
   g_variant_dict_insert (&dict, "machine", "s", device->machine);
+  g_variant_dict_insert (&dict, "read_only", "b", device->read_only);
   g_variant_dict_insert (&dict, "rule", "s", device->rule);
+  g_variant_dict_insert (&dict, "reason", "s", device->reason);
   g_variant_dict_insert (&dict, "problem", "s", device->problem);
   g_variant_dict_insert (&dict, "enforced", "b", device->enforced);
+  g_variant_dict_insert (&dict, "holder", "s", device->holder);
+  g_variant_dict_insert (&dict, "choices", "^as", device->choices);
+  g_variant_dict_insert (&dict, "may_remember", "b", device->may_remember);
   return g_variant_dict_end (&dict);
+}
+
+static void
+log_device (const FloeUsbDevice *device)
+{
+  char numbers[10];
+
+  g_snprintf (numbers, sizeof numbers, "%04x:%04x", device->vendor, device->product);
+  floe_log (G_LOG_LEVEL_MESSAGE, "USB device decided", "DEVICE", device->path, "ID", numbers, "NAME", device->name, "VERDICT",
+            verdict_name (device->verdict), "VM", device->machine[0] != '\0' ? device->machine : NULL, "RULE", device->rule, "REASON",
+            device->reason, "ENFORCED", device->enforced ? "yes" : "no", "HOLDER", device->holder[0] != '\0' ? device->holder : NULL,
+            "PROBLEM", device->problem[0] != '\0' ? device->problem : NULL, NULL);
 }
 
 void
@@ -495,10 +536,12 @@ floe_export_usb_changed (FloeExport *export, GPtrArray *devices, const FloeUsbDe
   for (guint i = 0; i < devices->len; i++)
     g_variant_builder_add_value (&list, device_variant (g_ptr_array_index (devices, i)));
   floe_hypervisor1_set_usb_devices (export->root, g_variant_builder_end (&list));
-  if (changed == NULL || gone)
+  if (changed == NULL)
     return;
-  floe_log (G_LOG_LEVEL_MESSAGE, "USB device decided", "DEVICE", changed->path, "NAME", changed->name, "VERDICT",
-            verdict_name (changed->verdict), "VM", changed->machine[0] != '\0' ? changed->machine : NULL, "RULE", changed->rule,
-            "REASON", changed->problem[0] != '\0' ? changed->problem : NULL, NULL);
+  if (gone) {
+    floe_log (G_LOG_LEVEL_MESSAGE, "USB device gone", "DEVICE", changed->path, "NAME", changed->name, NULL);
+    return;
+  }
+  log_device (changed);
   floe_hypervisor1_emit_audit (export->root, "usb", device_variant (changed));
 }

@@ -11,6 +11,10 @@ typedef struct _FloeExport FloeExport;
 typedef struct {
   /* SpoolChanged: called in a worker thread; fills *version in any case. */
   gboolean (*refresh) (gpointer data, guint64 *version, GError **error);
+  /* AnswerUsb and SetSituation: called in a worker thread. */
+  gboolean (*answer_usb) (gpointer data, const char *path, guint64 connection, const char *choice, gboolean remember,
+                          GError **error);
+  void (*set_situation) (gpointer data, const char *sender, const char *front, const char *person, gboolean locked);
   gpointer data;
 } FloeExportActions;
 

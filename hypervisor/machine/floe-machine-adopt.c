@@ -65,6 +65,9 @@ adopt_qemu (FloeMachine *machine, FloeRun *run, GError **error)
   status = floe_qmp_query_status (run->qmp, error);
   if (status == NULL || !floe_qmp_query_port_open (run->qmp, FLOE_VM_VDAGENT, &desktop, error))
     return FALSE;
+  /* What it may have is decided anew, and its former life's numbers mean nothing to us. */
+  if (run->record->usb && !floe_machine_usb_sweep (run->qmp, error))
+    return FALSE;
   /* Killed between QEMU's start and its first instruction, or in a suspension: it is not known how far that went. */
   if (strcmp (status, "running") != 0 && strcmp (status, "io-error") != 0 && strcmp (status, "shutdown") != 0)
     return floe_error_set (error, FLOE_ERROR_FAILED, "QEMU was left in state %s", status);
@@ -102,7 +105,7 @@ floe_machine_adopt (FloeMachine *machine, GError **error)
 
   if (run_dir < 0)
     return TRUE;
-  run = floe_run_new ();
+  run = floe_run_new (machine);
   run->run_dir = run_dir;
   run->policy = machine->policy == NULL ? NULL : floe_policy_ref (machine->policy);
   run->spec = machine->spec;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "hypervisor/machine/floe-machine.h"
+#include "hypervisor/machine/floe-machine-usb.h"
 #include "hypervisor/machine/floe-nbd.h"
 #include "hypervisor/machine/floe-record.h"
 #include "hypervisor/machine/floe-vm-description.h"
@@ -37,6 +38,7 @@ typedef struct {
   FloeProcess *qemu;
   FloeQmp *qmp;
   FloeRunRecord *record;
+  FloeMachineUsb *usb; /* made with the run, goes with it on the main thread */
 } FloeRun;
 
 struct _FloeMachine {
@@ -56,6 +58,7 @@ struct _FloeMachine {
   char *problem;
   gboolean busy; /* an operation is under way: `run` is its own */
   gboolean qemu_ended, view_pending;
+  gboolean usb_away; /* no USB device may be given: it does not execute yet, or is being suspended */
   FloePolicy *policy;
   const FloePolicyMachine *spec;
   FloeLibraryImage *image;
@@ -70,6 +73,8 @@ struct _FloeMachine {
 void floe_machine_set_state (FloeMachine *machine, FloeMachineState state, const char *problem);
 gboolean floe_machine_save_disk (FloeMachine *machine, const char *image, const char *suspended,
                                  GError **error) FLOE_WARN_UNUSED;
+/* The monitor of a machine that executes, whatever operation is under way; referenced. CONTEXT is the machine. Any thread. */
+FloeQmp *floe_machine_monitor (gpointer context, GError **error) FLOE_WARN_UNUSED;
 /* QMP's event function; CONTEXT is the machine. I/O thread. */
 void floe_machine_on_event (const char *name, FloeJson *data, gpointer context);
 /* QEMU has paused its guest for want of disk space: says so, and lets it go on when there is room. Main thread. */
@@ -89,7 +94,7 @@ gboolean floe_machine_bring_up (FloeMachine *machine, gboolean incoming, GError 
 void floe_machine_take_down (FloeMachine *machine, gboolean keep_disk);
 /* Writes RUN's record. */
 gboolean floe_run_save (FloeRun *run, GError **error) FLOE_WARN_UNUSED;
-FloeRun *floe_run_new (void);
+FloeRun *floe_run_new (FloeMachine *machine);
 void floe_run_free (FloeRun *run);
 uid_t floe_machine_qemu_uid (const FloeMachine *machine);
 /* Path of NAME in its state directory; to be freed. */

@@ -23,12 +23,13 @@
 #define GREETING_TIMEOUT_MS 30000
 
 FloeRun *
-floe_run_new (void)
+floe_run_new (FloeMachine *machine)
 {
   FloeRun *run = g_new0 (FloeRun, 1);
 
   run->run_dir = run->nbd_dir = -1;
   run->record = g_new0 (FloeRunRecord, 1);
+  run->usb = floe_machine_usb_new (floe_machine_monitor, machine);
   return run;
 }
 
@@ -40,6 +41,7 @@ floe_run_free (FloeRun *run)
     return;
   if (run->qmp != NULL)
     floe_qmp_close (run->qmp);
+  floe_machine_usb_free (run->usb);
   floe_qmp_unref (run->qmp);
   floe_process_free (run->qemu);
   for (size_t i = 0; i < run->n_cards; i++)
@@ -358,6 +360,7 @@ describe (FloeMachine *machine, FloeRun *run, const Handed *handed, gboolean inc
     .file_transfer = spec->file_transfer != FLOE_POLICY_SHARE_NONE,
     .audio = spec->audio,
     .n_cards = run->n_cards,
+    .usb = floe_usb_may_reach (floe_policy_content (run->policy), spec),
     .incoming = incoming,
   };
 
@@ -398,6 +401,7 @@ spawn_qemu (FloeMachine *machine, FloeRun *run, const Handed *handed, gboolean i
   record->qemu_pid = floe_process_pid (run->qemu);
   record->qemu_start = floe_process_start (run->qemu);
   record->accelerator = description.accelerator;
+  record->usb = description.usb;
   record->image = g_strdup (floe_library_image_label (run->image));
   if (!floe_run_save (run, error))
     return FALSE;
@@ -472,7 +476,7 @@ bring_up (FloeMachine *machine, FloeRun *run, gboolean incoming, GError **error)
 gboolean
 floe_machine_bring_up (FloeMachine *machine, gboolean incoming, GError **error)
 {
-  FloeRun *run = floe_run_new ();
+  FloeRun *run = floe_run_new (machine);
 
   run->record->started_us = g_get_monotonic_time ();
   g_mutex_lock (&machine->lock);
@@ -480,6 +484,7 @@ floe_machine_bring_up (FloeMachine *machine, gboolean incoming, GError **error)
   machine->run = run;
   machine->desktop_s = 0;
   machine->qemu_ended = FALSE;
+  machine->usb_away = TRUE;
   g_mutex_unlock (&machine->lock);
   g_atomic_int_set (&machine->events, 0);
   if (bring_up (machine, run, incoming, error))

@@ -196,6 +196,10 @@ floe_machine_view (FloeMachine *machine)
     view->problem = g_strdup (machine->barred != NULL ? machine->barred : machine->image_problem);
   view->emulated = machine->run != NULL && machine->host->accelerator == FLOE_ACCELERATOR_TCG;
   view->desktop_s = machine->desktop_s;
+  if (machine->run != NULL && machine->run->up && !machine->qemu_ended) {
+    view->life = machine->run->record->qemu_start << 22 | (guint64)machine->run->record->qemu_pid;
+    view->usb_ready = machine->run->record->usb && !machine->usb_away;
+  }
   view->in_policy = spec != NULL;
   if (spec != NULL) {
     view->autostart = spec->autostart;
@@ -397,6 +401,16 @@ let_run (FloeMachine *machine, gboolean incoming, GError **error)
   return floe_qmp_cont (run->qmp, error);
 }
 
+/* A saved machine has no device of the host's in it: it may be resumed on another day. */
+static void
+set_usb_away (FloeMachine *machine, gboolean away)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&machine->lock);
+
+  machine->usb_away = away;
+  view_changed (machine);
+}
+
 static gboolean
 start (FloeMachine *machine, gboolean incoming, GError **error)
 {
@@ -407,6 +421,7 @@ start (FloeMachine *machine, gboolean incoming, GError **error)
     /* A resumed desktop is up at once; a fresh one when its agent says so. */
     if (incoming)
       floe_machine_set_state (machine, FLOE_MACHINE_RUNNING, NULL);
+    set_usb_away (machine, FALSE);
     floe_log (G_LOG_LEVEL_MESSAGE, incoming ? "machine resumed" : "machine started", "VM", machine->id, "IMAGE",
               floe_library_image_label (machine->run->image), "ACCELERATOR",
               floe_accelerator_name (machine->host->accelerator), NULL);
@@ -524,14 +539,17 @@ floe_machine_suspend (FloeMachine *machine, GError **error)
   if (!begin_operation (machine, EXECUTES, "suspend", error))
     return FALSE;
   before = machine->state;
+  set_usb_away (machine, TRUE);
   floe_machine_set_state (machine, FLOE_MACHINE_SUSPENDING, NULL);
-  if (floe_machine_save_memory (machine, machine->run, &local)) {
+  if (floe_machine_usb_clear (machine->run->usb, &local) && floe_machine_save_memory (machine, machine->run, &local)) {
     floe_machine_take_down (machine, TRUE);
     floe_machine_set_state (machine, FLOE_MACHINE_SUSPENDED, NULL);
     floe_log (G_LOG_LEVEL_MESSAGE, "machine suspended", "VM", machine->id, NULL);
     end_operation (machine);
     return TRUE;
   }
+  floe_machine_usb_open (machine->run->usb);
+  set_usb_away (machine, FALSE);
   floe_machine_set_state (machine, before, local->message);
   end_operation (machine);
   g_propagate_error (error, g_steal_pointer (&local));
@@ -540,23 +558,22 @@ floe_machine_suspend (FloeMachine *machine, GError **error)
 
 /* -- Beside operations ------------------------------------------------------------------------------------------------ */
 
-/* The monitor of a machine that executes, whatever operation is under way. */
-static FloeQmp *
-executing_monitor (FloeMachine *machine, GError **error)
+FloeQmp *
+floe_machine_monitor (gpointer context, GError **error)
 {
+  FloeMachine *machine = context;
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&machine->lock);
 
   if (machine->run != NULL && machine->run->up && !machine->qemu_ended)
     return floe_qmp_ref (machine->run->qmp);
-  floe_error_set (error, FLOE_ERROR_BUSY, "machine %s has no display while it is %s", machine->id,
-                  state_names[machine->state]);
+  floe_error_set (error, FLOE_ERROR_BUSY, "machine %s is %s", machine->id, state_names[machine->state]);
   return NULL;
 }
 
 int
 floe_machine_open_display (FloeMachine *machine, GError **error)
 {
-  g_autoptr (FloeQmp) qmp = executing_monitor (machine, error);
+  g_autoptr (FloeQmp) qmp = floe_machine_monitor (machine, error);
   g_autofree char *name = g_strdup_printf ("display%08x", g_random_int ());
   floe_autofd ours = -1, theirs = -1;
   int ends[2];
@@ -600,6 +617,35 @@ read_counters (gpointer data)
     g_variant_dict_insert (reading->counters, "pid", "u", (guint32)floe_process_pid (run->qemu));
   g_variant_dict_insert (reading->counters, "nbd_pid", "u", nbdkit == NULL ? 0 : (guint32)floe_process_pid (nbdkit));
   reading->done = floe_machine_count_cards (run, reading->counters, reading->error);
+}
+
+/* Taken down on this thread only, so that what RUN has stays while it is spoken to. */
+static FloeMachineUsb *
+current_usb (FloeMachine *machine)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&machine->lock);
+
+  return machine->run == NULL ? NULL : machine->run->usb;
+}
+
+gboolean
+floe_machine_give_usb (FloeMachine *machine, const FloeUsbGift *gift, FloeMachineUsbDone done, gpointer data)
+{
+  FloeMachineUsb *usb = current_usb (machine);
+
+  if (usb != NULL)
+    floe_machine_usb_give (usb, gift, done, data);
+  return usb != NULL;
+}
+
+gboolean
+floe_machine_take_usb (FloeMachine *machine, guint64 serial, FloeMachineUsbDone done, gpointer data)
+{
+  FloeMachineUsb *usb = current_usb (machine);
+
+  if (usb != NULL)
+    floe_machine_usb_take (usb, serial, done, data);
+  return usb != NULL;
 }
 
 GVariant *
@@ -646,7 +692,7 @@ static gpointer
 continue_paused (gpointer data)
 {
   g_autoptr (FloeMachine) machine = data;
-  g_autoptr (FloeQmp) qmp = executing_monitor (machine, NULL);
+  g_autoptr (FloeQmp) qmp = floe_machine_monitor (machine, NULL);
 
   if (qmp != NULL && floe_qmp_cont (qmp, NULL))
     floe_log (G_LOG_LEVEL_MESSAGE, "machine goes on", "VM", machine->id, NULL);
@@ -726,12 +772,24 @@ event_bit (const char *name, FloeJson *data)
   return 0;
 }
 
+static void
+usb_deleted (FloeMachine *machine, FloeJson *data)
+{
+  FloeJson *id = floe_json_optional (data, "device");
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&machine->lock);
+
+  if (id != NULL && machine->run != NULL)
+    floe_machine_usb_deleted (machine->run->usb, floe_json_string (id, 128));
+}
+
 void
 floe_machine_on_event (const char *name, FloeJson *data, gpointer context)
 {
   FloeMachine *machine = context;
   gint bit = event_bit (name, data);
 
+  if (data != NULL && g_strcmp0 (name, "DEVICE_DELETED") == 0)
+    usb_deleted (machine, data);
   if (bit == 0 || g_atomic_int_or ((guint *)&machine->events, (guint)bit) & (guint)bit)
     return;
   g_idle_add_full (G_PRIORITY_DEFAULT, handle_events, floe_machine_ref (machine), (GDestroyNotify)floe_machine_unref);

@@ -3,6 +3,7 @@
 
 #include "hypervisor/machine/floe-host.h"
 #include "hypervisor/machine/floe-image-library.h"
+#include "hypervisor/machine/floe-machine-usb.h"
 
 /* One machine of the policy: its state, its disk, and while it runs its QEMU, nbdkit and network card.
  *
@@ -56,6 +57,9 @@ gboolean floe_machine_suspend (FloeMachine *machine, GError **error) FLOE_WARN_U
 gboolean floe_machine_resume (FloeMachine *machine, GError **error) FLOE_WARN_UNUSED;
 /* One connected SPICE channel, or -1. */
 int floe_machine_open_display (FloeMachine *machine, GError **error) FLOE_WARN_UNUSED;
+/* Main thread; see floe_machine_usb_give() and floe_machine_usb_take(). FALSE, and nothing is called: the machine does not run. */
+gboolean floe_machine_give_usb (FloeMachine *machine, const FloeUsbGift *gift, FloeMachineUsbDone done, gpointer data);
+gboolean floe_machine_take_usb (FloeMachine *machine, guint64 serial, FloeMachineUsbDone done, gpointer data);
 /* a{sv} as the interface describes it; floating. */
 GVariant *floe_machine_statistics (FloeMachine *machine, GError **error) FLOE_WARN_UNUSED;
 
@@ -68,6 +72,8 @@ typedef struct {
   gboolean audio;
   unsigned screens;
   guint64 image_bytes;
+  guint64 life;       /* of its QEMU, another one each time; 0: none with an open monitor */
+  gboolean usb_ready; /* that one can be given USB devices now */
 } FloeMachineView;
 
 FloeMachineView *floe_machine_view (FloeMachine *machine);

@@ -133,6 +133,7 @@ floe_run_record_parse (GBytes *bytes, const char *source, GError **error)
                             ? FLOE_ACCELERATOR_KVM
                             : FLOE_ACCELERATOR_TCG;
   read_cards (floe_json_member (root, "cards"), record);
+  record->usb = floe_json_bool (floe_json_optional (root, "usb"));
   record->started_us = floe_json_int (floe_json_member (root, "started_us"), 0, G_MAXINT64);
   record->desktop_s = (double)floe_json_int (floe_json_member (root, "desktop_ms"), 0, DESKTOP_MAX_MS) / 1000.0;
   record->image = read_label (floe_json_member (root, "image"), FALSE);
@@ -156,6 +157,8 @@ floe_run_record_build (const FloeRunRecord *record)
                     "desktop_ms", (json_int_t)(record->desktop_s * 1000), "image", record->image, "fingerprint",
                     record->fingerprint);
 
+  if (record->usb)
+    json_object_set_new (root, "usb", json_true ());
   if (record->nbdkit_pid != 0)
     json_object_set_new (
         root, "nbdkit",

@@ -18,6 +18,7 @@ typedef struct {
   guint64 qemu_start, nbdkit_start;
   FloeAccelerator accelerator;
   char *cards[FLOE_POLICY_CARDS_MAX + 1]; /* names of the networks of its cards, in their order; NULL-terminated */
+  gboolean usb; /* it has a USB controller */
   gint64 started_us; /* CLOCK_BOOTTIME when Start was called, to go on counting from */
   double desktop_s;  /* 0: the desktop is not up yet */
   char *image;       /* NAME/VERSION */

@@ -2,6 +2,7 @@
 #include "hypervisor/machine/floe-vm-description.h"
 
 #include "common/floe-digest.h"
+#include "hypervisor/machine/floe-machine-usb.h"
 
 #include <string.h>
 
@@ -177,6 +178,9 @@ build (const FloeVmDescription *vm, const char *program)
   add_agents (argv);
   add (argv, "-object", "rng-builtin,id=entropy", "-device", "virtio-rng-pci-non-transitional,rng=entropy", NULL);
   add (argv, "-device", "virtio-balloon-pci-non-transitional,id=balloon", NULL);
+  /* Last, so that the others' PCI addresses do not depend on it. Devices come by monitor (floe-machine-usb.c). */
+  if (vm->usb)
+    add (argv, "-device", "qemu-xhci,id=" FLOE_VM_USB_CONTROLLER ",p2=15,p3=15", NULL);
   return argv;
 }
 

@@ -39,6 +39,7 @@ typedef struct {
   unsigned vcpus, memory_mib, screens;
   gboolean clipboard, file_transfer; /* in either direction; which one, the console knows */
   gboolean audio;
+  gboolean usb; /* the policy may give it a USB device: it has a controller for that */
   FloeVmCard cards[FLOE_POLICY_CARDS_MAX]; /* in the order of the machine's networks */
   size_t n_cards;
   gboolean incoming; /* waits for a saved machine instead of starting one */

@@ -7,6 +7,8 @@
 #define COMMAND_TIMEOUT_MS 20000
 #define CHARDEVS_MAX 64
 #define WORD_MAX 128
+#define DEVICES_MAX 512
+#define FDSETS_MAX 1024
 
 static gboolean
 simple (FloeQmp *qmp, const char *command, json_t *arguments, int fd, GError **error)
@@ -149,4 +151,127 @@ floe_qmp_query_migrate (FloeQmp *qmp, FloeQmpMigration *state, GError **error)
   else
     *state = FLOE_QMP_MIGRATION_ACTIVE;
   return TRUE;
+}
+
+/* -- USB devices and disks that come and go -------------------------------------------------------------------------- */
+
+gboolean
+floe_qmp_add_fd (FloeQmp *qmp, const char *opaque, int fd, gint64 *set, GError **error)
+{
+  g_autoptr (FloeQmpMessage) reply
+      = floe_qmp_execute (qmp, "add-fd", json_pack ("{s:s}", "opaque", opaque), fd, COMMAND_TIMEOUT_MS, error);
+  gint64 number;
+
+  if (reply == NULL)
+    return FALSE;
+  number = floe_json_int (floe_json_member (floe_qmp_message_payload (reply), "fdset-id"), 0, G_MAXINT32);
+  if (!floe_qmp_message_finish (reply, error))
+    return FALSE;
+  *set = number;
+  return TRUE;
+}
+
+gboolean
+floe_qmp_remove_fd (FloeQmp *qmp, gint64 set, GError **error)
+{
+  return simple (qmp, "remove-fd", json_pack ("{s:I}", "fdset-id", (json_int_t)set), -1, error);
+}
+
+/* Whether one of the set's descriptors is marked so. */
+static gboolean
+is_marked (FloeJson *set, const char *opaque)
+{
+  FloeJson *fds = floe_json_member (set, "fds");
+  gboolean marked = FALSE;
+
+  for (size_t i = 0, n = floe_json_length (fds, FDSETS_MAX); i < n; i++) {
+    FloeJson *fd = floe_json_at (fds, i);
+    FloeJson *mark = floe_json_optional (fd, "opaque");
+
+    floe_json_ignore_rest (fd);
+    marked |= mark != NULL && strcmp (floe_json_string (mark, WORD_MAX), opaque) == 0;
+  }
+  return marked;
+}
+
+GArray *
+floe_qmp_query_fdsets (FloeQmp *qmp, const char *opaque, GError **error)
+{
+  g_autoptr (FloeQmpMessage) reply = floe_qmp_execute (qmp, "query-fdsets", NULL, -1, COMMAND_TIMEOUT_MS, error);
+  g_autoptr (GArray) sets = g_array_new (FALSE, FALSE, sizeof (gint64));
+  FloeJson *list = reply == NULL ? NULL : floe_qmp_message_payload (reply);
+
+  if (reply == NULL)
+    return NULL;
+  for (size_t i = 0, n = floe_json_length (list, FDSETS_MAX); i < n; i++) {
+    FloeJson *set = floe_json_at (list, i);
+    gint64 number = floe_json_int (floe_json_member (set, "fdset-id"), 0, G_MAXINT32);
+
+    floe_json_ignore_rest (set);
+    if (is_marked (set, opaque))
+      g_array_append_val (sets, number);
+  }
+  return floe_qmp_message_finish (reply, error) ? g_steal_pointer (&sets) : NULL;
+}
+
+gboolean
+floe_qmp_device_add_usb_host (FloeQmp *qmp, const char *id, const char *bus, gint64 set, GError **error)
+{
+  g_autofree char *path = g_strdup_printf ("/dev/fdset/%" G_GINT64_FORMAT, set);
+
+  return simple (qmp, "device_add",
+                 json_pack ("{s:s,s:s,s:s,s:s}", "driver", "usb-host", "id", id, "bus", bus, "hostdevice", path), -1, error);
+}
+
+gboolean
+floe_qmp_blockdev_add_read_only (FloeQmp *qmp, const char *node, gint64 set, GError **error)
+{
+  g_autofree char *path = g_strdup_printf ("/dev/fdset/%" G_GINT64_FORMAT, set);
+  json_t *file = json_pack ("{s:s,s:s,s:b,s:s}", "driver", "host_device", "filename", path, "read-only", TRUE, "locking", "off");
+
+  return simple (qmp, "blockdev-add",
+                 json_pack ("{s:s,s:s,s:b,s:o}", "driver", "raw", "node-name", node, "read-only", TRUE, "file", file), -1,
+                 error);
+}
+
+gboolean
+floe_qmp_blockdev_del (FloeQmp *qmp, const char *node, GError **error)
+{
+  return simple (qmp, "blockdev-del", json_pack ("{s:s}", "node-name", node), -1, error);
+}
+
+gboolean
+floe_qmp_device_add_usb_disk (FloeQmp *qmp, const char *id, const char *bus, const char *node, GError **error)
+{
+  return simple (qmp, "device_add",
+                 json_pack ("{s:s,s:s,s:s,s:s,s:b}", "driver", "usb-storage", "id", id, "bus", bus, "drive", node, "removable",
+                            TRUE),
+                 -1, error);
+}
+
+gboolean
+floe_qmp_device_del (FloeQmp *qmp, const char *id, GError **error)
+{
+  return simple (qmp, "device_del", json_pack ("{s:s}", "id", id), -1, error);
+}
+
+GPtrArray *
+floe_qmp_list_devices (FloeQmp *qmp, GError **error)
+{
+  g_autoptr (FloeQmpMessage) reply = floe_qmp_execute (
+      qmp, "qom-list", json_pack ("{s:s}", "path", "/machine/peripheral"), -1, COMMAND_TIMEOUT_MS, error);
+  g_autoptr (GPtrArray) ids = g_ptr_array_new_with_free_func (g_free);
+  FloeJson *list = reply == NULL ? NULL : floe_qmp_message_payload (reply);
+
+  if (reply == NULL)
+    return NULL;
+  for (size_t i = 0, n = floe_json_length (list, DEVICES_MAX); i < n; i++) {
+    FloeJson *property = floe_json_at (list, i);
+    const char *name = floe_json_string (floe_json_member (property, "name"), WORD_MAX);
+
+    floe_json_ignore_rest (property);
+    if (g_str_has_prefix (floe_json_string (floe_json_member (property, "type"), WORD_MAX), "child<"))
+      g_ptr_array_add (ids, g_strdup (name));
+  }
+  return floe_qmp_message_finish (reply, error) ? g_steal_pointer (&ids) : NULL;
 }

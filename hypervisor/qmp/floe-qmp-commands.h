@@ -38,3 +38,24 @@ gboolean floe_qmp_migrate_incoming_fd (FloeQmp *qmp, const char *name, GError **
 gboolean floe_qmp_query_migrate (FloeQmp *qmp, FloeQmpMigration *state, GError **error) FLOE_WARN_UNUSED;
 /* Lifts the bandwidth limit, which is meant for networks. */
 gboolean floe_qmp_migrate_unlimited (FloeQmp *qmp, GError **error) FLOE_WARN_UNUSED;
+
+/* -- USB devices and disks that come and go -------------------------------------------------------------------------- */
+
+/* Hands QEMU a copy of FD in an fdset of its own, which OPAQUE marks; *SET is its number. It is /dev/fdset/SET to QEMU, and stays
+ * until remove_fd and until nothing in QEMU has it open. */
+gboolean floe_qmp_add_fd (FloeQmp *qmp, const char *opaque, int fd, gint64 *set, GError **error) FLOE_WARN_UNUSED;
+gboolean floe_qmp_remove_fd (FloeQmp *qmp, gint64 set, GError **error) FLOE_WARN_UNUSED;
+/* Numbers (gint64) of fdsets that OPAQUE marks. */
+GArray *floe_qmp_query_fdsets (FloeQmp *qmp, const char *opaque, GError **error) FLOE_WARN_UNUSED;
+/* The usbfs descriptor of SET becomes device ID on BUS. */
+gboolean floe_qmp_device_add_usb_host (FloeQmp *qmp, const char *id, const char *bus, gint64 set,
+                                       GError **error) FLOE_WARN_UNUSED;
+/* The block device of SET, open for reading, becomes node NODE; a node becomes a USB disk ID on BUS. */
+gboolean floe_qmp_blockdev_add_read_only (FloeQmp *qmp, const char *node, gint64 set, GError **error) FLOE_WARN_UNUSED;
+gboolean floe_qmp_blockdev_del (FloeQmp *qmp, const char *node, GError **error) FLOE_WARN_UNUSED;
+gboolean floe_qmp_device_add_usb_disk (FloeQmp *qmp, const char *id, const char *bus, const char *node,
+                                       GError **error) FLOE_WARN_UNUSED;
+/* Only asks; event DEVICE_DELETED says that it is done. */
+gboolean floe_qmp_device_del (FloeQmp *qmp, const char *id, GError **error) FLOE_WARN_UNUSED;
+/* Ids (strings) of devices that were added with one and are there. */
+GPtrArray *floe_qmp_list_devices (FloeQmp *qmp, GError **error) FLOE_WARN_UNUSED;

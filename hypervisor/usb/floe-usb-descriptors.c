@@ -38,11 +38,16 @@ mark (uint8_t *bits, unsigned index)
 
 /* AT has INTERFACE_SIZE bytes. NULL or the problem. */
 static const char *
-take_interface (const uint8_t *at, Seen *seen, FloeUsbDescriptors *out)
+take_interface (const uint8_t *at, uint8_t configuration, Seen *seen, FloeUsbDescriptors *out)
 {
   if (out->n_interfaces == FLOE_USB_INTERFACES_MAX)
     return "more than 256 interfaces and alternate settings";
-  out->interfaces[out->n_interfaces++] = (FloePolicyUsbInterface){ .class_code = at[5], .subclass = at[6], .protocol = at[7], .number = at[2], .alternate = at[3] };
+  out->interfaces[out->n_interfaces++] = (FloePolicyUsbInterface){ .class_code = at[5],
+                                                                   .subclass = at[6],
+                                                                   .protocol = at[7],
+                                                                   .configuration = configuration,
+                                                                   .number = at[2],
+                                                                   .alternate = at[3] };
   if (mark (seen->settings, at[2] * 256u + at[3]))
     return "two descriptors of one interface and alternate setting";
   if (!mark (seen->numbers, at[2]))
@@ -66,7 +71,7 @@ take_configuration (const uint8_t *data, size_t size, FloeUsbDescriptors *out)
       return "a descriptor whose length is less than 2 or reaches beyond its configuration";
     if (data[at + 1] == TYPE_INTERFACE)
       found = data[at] < INTERFACE_SIZE ? "an interface descriptor that is too short"
-                                        : take_interface (data + at, &seen, out);
+                                        : take_interface (data + at, data[5], &seen, out);
     else if (data[at + 1] == TYPE_DEVICE || data[at + 1] == TYPE_CONFIGURATION)
       found = "a device or configuration descriptor inside a configuration";
     if (problem == NULL)

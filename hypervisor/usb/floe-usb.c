@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "hypervisor/usb/floe-usb.h"
-
 #include "common/floe-fd.h"
+#include "common/floe-log.h"
 #include "hypervisor/usb/floe-usb-internal.h"
-#include "hypervisor/usb/floe-usb-monitor.h"
-#include "hypervisor/usb/floe-usb-sysfs.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,129 +14,53 @@
 
 #define DEVICES_MAX 2048 /* 127 on each of many buses; more is not a bus but an attack */
 
-typedef struct {
-  FloeUsbDevice public; /* first: the list hands out pointers to it */
-  FloeUsbRaw *raw;
-  size_t holds; /* index of the policy's rule, SIZE_MAX for none */
-  guint64 arrival;
-  gboolean seen; /* in this reading of the bus */
-} Device;
-
-struct _FloeUsb {
-  char *sysfs;
-  FloeUsbMode mode;
-  FloeUsbChanged changed;
-  gpointer data;
-  FloePolicy *policy; /* NULL: none, or a test's content */
-  const FloePolicyContent *content;
-  GPtrArray *devices; /* of Device, in order of arrival */
-  GPtrArray *listed;  /* of FloeUsbDevice *, in order of path; made anew when asked for */
-  guint64 arrivals;
-  FloeUsbMonitor *monitor;
-};
-
 static void
-device_free (gpointer data)
+one_free (gpointer data)
 {
-  Device *device = data;
+  FloeUsbOne *one = data;
 
-  g_free (device->public.path);
-  g_free (device->public.name);
-  g_free (device->public.serial);
-  g_free (device->public.machine);
-  g_free (device->public.rule);
-  g_free (device->public.problem);
-  floe_usb_raw_free (device->raw);
-  g_free (device);
+  g_free (one->public.path);
+  g_free (one->public.name);
+  g_free (one->public.serial);
+  g_free (one->public.machine);
+  g_free (one->public.rule);
+  g_free (one->public.reason);
+  g_free (one->public.problem);
+  g_free (one->public.holder);
+  g_strfreev (one->public.choices);
+  g_free (one->front);
+  g_free (one->answer);
+  g_free (one->answer_rule);
+  floe_usb_hand_clear (&one->hand);
+  floe_usb_raw_free (one->raw);
+  g_free (one);
 }
 
-static Device *
-device_new (FloeUsb *usb, FloeUsbRaw *raw)
+static FloeUsbOne *
+one_new (FloeUsb *usb, FloeUsbRaw *raw)
 {
-  Device *device = g_new0 (Device, 1);
+  FloeUsbOne *one = g_new0 (FloeUsbOne, 1);
 
-  device->raw = raw;
-  device->holds = SIZE_MAX;
-  device->arrival = usb->arrivals++;
-  device->public.path = g_strdup (raw->path);
-  device->public.vendor = raw->descriptors.vendor;
-  device->public.product = raw->descriptors.product;
-  device->public.name = g_strdup (raw->name);
-  device->public.serial = raw->serial == NULL ? g_strdup ("") : floe_usb_displayable (raw->serial, raw->serial_size);
-  device->public.machine = g_strdup ("");
-  device->public.rule = g_strdup ("");
-  device->public.problem = g_strdup ("");
-  return device;
+  one->raw = raw;
+  one->holds = SIZE_MAX;
+  /* Only what was on before us is in use: whatever comes later has come in by our verdict or not at all. */
+  one->in_use = usb->starting && floe_usb_switch_read (raw, "authorized") == 1;
+  one->public.path = g_strdup (raw->path);
+  one->public.connection = ++usb->serials;
+  one->public.vendor = raw->descriptors.vendor;
+  one->public.product = raw->descriptors.product;
+  one->public.name = g_strdup (raw->name);
+  one->public.serial = raw->serial == NULL ? g_strdup ("") : floe_usb_displayable (raw->serial, raw->serial_size);
+  one->public.machine = g_strdup ("");
+  one->public.rule = g_strdup ("");
+  one->public.reason = g_strdup ("");
+  one->public.problem = g_strdup ("");
+  one->public.holder = g_strdup ("");
+  one->public.choices = g_new0 (char *, 1);
+  return one;
 }
 
 /* -- Deciding --------------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-  FloePolicyUsbAction action;
-  const char *machine, *rule;
-  size_t index;
-} Decision;
-
-/* How many devices hold each rule, DEVICE not counted, those only that were decided before it in this round. */
-static unsigned *
-count_holders (FloeUsb *usb, const Device *device)
-{
-  unsigned *holders = g_new0 (unsigned, usb->content->n_usb + 1);
-
-  for (guint i = 0; i < usb->devices->len; i++) {
-    const Device *other = g_ptr_array_index (usb->devices, i);
-
-    if (other != device && other->holds < usb->content->n_usb)
-      holders[other->holds]++;
-  }
-  return holders;
-}
-
-static Decision
-decide (FloeUsb *usb, const Device *device)
-{
-  const FloeUsbRaw *raw = device->raw;
-  const FloePolicyUsbDevice asked = {
-    .vendor = raw->descriptors.vendor,
-    .product = raw->descriptors.product,
-    .serial = { raw->serial, raw->serial_size },
-    .port = raw->path,
-    .device_class = raw->descriptors.device_class,
-    .interfaces = raw->descriptors.interfaces,
-    .n_interfaces = raw->descriptors.n_interfaces,
-    .complete = raw->descriptors.problem == NULL,
-  };
-  g_autofree unsigned *holders = NULL;
-  FloePolicyUsbVerdict verdict;
-
-  if (raw->root_hub)
-    return (Decision){ FLOE_POLICY_USB_HOST, "", "floe-root-hub", SIZE_MAX };
-  if (usb->content == NULL)
-    return (Decision){ FLOE_POLICY_USB_BLOCK, "", "floe-no-policy", SIZE_MAX };
-  holders = count_holders (usb, device);
-  verdict = floe_policy_usb_verdict (usb->content, &asked, &(FloePolicyUsbSituation){ .holders = holders });
-  /* Part of a device cannot be authorised yet. */
-  if (verdict.action == FLOE_POLICY_USB_HOST && verdict.grant.n_interfaces > 0)
-    verdict.action = FLOE_POLICY_USB_BLOCK;
-  return (Decision){ verdict.action, verdict.grant.machine != NULL ? verdict.grant.machine->id : "", verdict.rule, verdict.index };
-}
-
-/* Puts the kernel's switch where the verdict wants it. TRUE when the verdict is wholly in force. */
-static gboolean
-enforce (FloeUsb *usb, const Device *device, FloePolicyUsbAction action, GError **error)
-{
-  const FloeUsbRaw *raw = device->raw;
-  int wanted = action == FLOE_POLICY_USB_HOST;
-
-  if (usb->mode == FLOE_USB_OBSERVE)
-    return FALSE;
-  if (raw->root_hub)
-    return floe_usb_switch_read (raw, "authorized_default") == 0
-           || floe_usb_switch_set (raw, "authorized_default", 0, error);
-  if (floe_usb_switch_read (raw, "authorized") != wanted && !floe_usb_switch_set (raw, "authorized", wanted, error))
-    return FALSE;
-  return action == FLOE_POLICY_USB_HOST || action == FLOE_POLICY_USB_BLOCK;
-}
 
 static void
 replace_text (char **text, const char *with, gboolean *changed)
@@ -152,37 +73,98 @@ replace_text (char **text, const char *with, gboolean *changed)
 }
 
 static void
-judge (FloeUsb *usb, Device *device, gboolean is_new)
+replace_question (FloeUsbDevice *public, const FloeUsbDecision *decision, gboolean *changed)
 {
-  Decision decision = decide (usb, device);
-  g_autoptr (GError) error = NULL;
-  gboolean enforced = enforce (usb, device, decision.action, &error);
-  const char *problem = error != NULL                              ? error->message
-                        : device->raw->descriptors.problem != NULL ? device->raw->descriptors.problem
-                                                                   : "";
-  gboolean changed = is_new || device->public.verdict != decision.action || device->public.enforced != enforced;
+  gboolean asks = decision->action == FLOE_POLICY_USB_ASK;
+  char **choices = asks ? floe_usb_choices (decision->decided) : g_new0 (char *, 1);
 
-  device->holds = decision.index;
-  device->public.verdict = decision.action;
-  device->public.enforced = enforced;
-  replace_text (&device->public.machine, decision.machine, &changed);
-  replace_text (&device->public.rule, decision.rule, &changed);
-  replace_text (&device->public.problem, problem, &changed);
+  if (!g_strv_equal ((const char *const *)choices, (const char *const *)public->choices))
+    *changed = TRUE;
+  g_strfreev (public->choices);
+  public->choices = choices;
+  public->may_remember = asks && decision->decided->remember == FLOE_POLICY_USB_REMEMBER_DEVICE;
+}
+
+static void
+replace_verdict (FloeUsbDevice *public, const FloeUsbDecision *decision, gboolean enforced, gboolean *changed)
+{
+  const FloePolicyMachine *machine = decision->action == FLOE_POLICY_USB_MACHINE ? decision->grant.machine : NULL;
+  gboolean read_only = machine != NULL && decision->grant.read_only;
+
+  if (public->verdict != decision->action || public->enforced != enforced || public->read_only != read_only)
+    *changed = TRUE;
+  public->verdict = decision->action;
+  public->enforced = enforced;
+  public->read_only = read_only;
+  replace_text (&public->machine, machine != NULL ? machine->id : "", changed);
+  replace_text (&public->rule, decision->rule, changed);
+  replace_text (&public->reason, decision->reason, changed);
+  replace_question (public, decision, changed);
+}
+
+/* Who is asked and who is blocked holds no rule: count is for devices that got something. */
+static size_t
+held_rule (const FloeUsbDecision *decision)
+{
+  return decision->action == FLOE_POLICY_USB_BLOCK || decision->action == FLOE_POLICY_USB_ASK ? SIZE_MAX : decision->index;
+}
+
+static void
+judge_last_keyboards (FloeUsb *usb, const FloeUsbOne *but)
+{
+  for (guint i = 0; i < usb->devices->len; i++) {
+    FloeUsbOne *one = g_ptr_array_index (usb->devices, i);
+
+    if (one != but && strcmp (one->public.rule, "floe-last-keyboard") == 0)
+      floe_usb_judge (usb, one, FALSE);
+  }
+}
+
+void
+floe_usb_judge (FloeUsb *usb, FloeUsbOne *one, gboolean is_new)
+{
+  FloeUsbDecision decision = floe_usb_decide (usb, one);
+  g_autoptr (GError) error = NULL;
+  g_autofree char *obstacle = NULL;
+  gboolean enforced = floe_usb_enforce (usb, one, &decision, &obstacle, &error);
+  gboolean was_in_use = one->in_use, changed = is_new;
+  const char *problem = error != NULL                           ? error->message
+                        : obstacle != NULL                      ? obstacle
+                        : one->raw->descriptors.problem != NULL ? one->raw->descriptors.problem
+                                                                : "";
+
+  one->holds = held_rule (&decision);
+  one->in_use = decision.action == FLOE_POLICY_USB_HOST && (enforced || (usb->mode == FLOE_USB_OBSERVE && was_in_use));
+  replace_verdict (&one->public, &decision, enforced, &changed);
+  replace_text (&one->public.problem, problem, &changed);
+  replace_text (&one->public.holder,
+                one->hand.state == FLOE_USB_HAND_HELD || one->hand.state == FLOE_USB_HAND_GIVING ? one->hand.machine : "",
+                &changed);
   if (changed && usb->changed != NULL)
-    usb->changed (usb, &device->public, FALSE, usb->data);
+    usb->changed (usb, &one->public, FALSE, usb->data);
+  /* One that stood in only because there was no other keyboard is judged by its own merits now. */
+  if (one->in_use && !was_in_use && strcmp (decision.rule, "floe-last-keyboard") != 0 && floe_usb_is_keyboard (one->raw))
+    judge_last_keyboards (usb, one);
+}
+
+static void
+judge_all (FloeUsb *usb)
+{
+  for (guint i = 0; i < usb->devices->len; i++)
+    floe_usb_judge (usb, g_ptr_array_index (usb->devices, i), FALSE);
 }
 
 /* -- The bus ---------------------------------------------------------------------------------------------------------- */
 
-static Device *
+static FloeUsbOne *
 find_device (FloeUsb *usb, const char *path, guint *index)
 {
   for (guint i = 0; i < usb->devices->len; i++) {
-    Device *device = g_ptr_array_index (usb->devices, i);
+    FloeUsbOne *one = g_ptr_array_index (usb->devices, i);
 
-    if (strcmp (device->public.path, path) == 0) {
+    if (strcmp (one->public.path, path) == 0) {
       *index = i;
-      return device;
+      return one;
     }
   }
   return NULL;
@@ -198,20 +180,21 @@ is_same (const FloeUsbRaw *a, const FloeUsbRaw *b)
 static void
 remove_device (FloeUsb *usb, guint index)
 {
-  Device *device = g_ptr_array_steal_index (usb->devices, index);
+  FloeUsbOne *one = g_ptr_array_steal_index (usb->devices, index);
 
   /* Whoever was told of the last change may have asked for the list: it must not keep what goes now. */
   g_clear_pointer (&usb->listed, g_ptr_array_unref);
+  floe_usb_hand_forget (usb, one);
   if (usb->changed != NULL)
-    usb->changed (usb, &device->public, TRUE, usb->data);
-  device_free (device);
+    usb->changed (usb, &one->public, TRUE, usb->data);
+  one_free (one);
 }
 
 static void
 look_at (FloeUsb *usb, int devices, const char *name)
 {
   FloeUsbRaw *raw = floe_usb_raw_read (devices, name);
-  Device *known;
+  FloeUsbOne *known;
   guint index;
 
   if (raw == NULL)
@@ -222,16 +205,16 @@ look_at (FloeUsb *usb, int devices, const char *name)
     floe_usb_raw_free (known->raw);
     known->raw = raw;
     known->seen = TRUE;
-    judge (usb, known, FALSE);
+    floe_usb_judge (usb, known, FALSE);
     return;
   }
   if (known != NULL)
     remove_device (usb, index);
-  known = device_new (usb, raw);
+  known = one_new (usb, raw);
   known->seen = TRUE;
   g_clear_pointer (&usb->listed, g_ptr_array_unref);
   g_ptr_array_add (usb->devices, known);
-  judge (usb, known, TRUE);
+  floe_usb_judge (usb, known, TRUE);
 }
 
 /* Names in the order of ports, controllers first: a controller's default is switched off before its devices are looked at.
@@ -275,18 +258,18 @@ floe_usb_rescan (FloeUsb *usb)
 
   g_clear_pointer (&usb->listed, g_ptr_array_unref);
   for (guint i = 0; i < usb->devices->len; i++)
-    ((Device *)g_ptr_array_index (usb->devices, i))->seen = FALSE;
+    ((FloeUsbOne *)g_ptr_array_index (usb->devices, i))->seen = FALSE;
   /* Those that have gone first: what they held may be another's now. */
   for (guint i = usb->devices->len; i-- > 0;) {
-    const Device *device = g_ptr_array_index (usb->devices, i);
+    const FloeUsbOne *one = g_ptr_array_index (usb->devices, i);
 
-    if (!g_ptr_array_find_with_equal_func (names, device->public.path, g_str_equal, NULL))
+    if (!g_ptr_array_find_with_equal_func (names, one->public.path, g_str_equal, NULL))
       remove_device (usb, i);
   }
   for (guint i = 0; i < names->len; i++)
     look_at (usb, devices, g_ptr_array_index (names, i));
   for (guint i = usb->devices->len; i-- > 0;)
-    if (!((Device *)g_ptr_array_index (usb->devices, i))->seen)
+    if (!((FloeUsbOne *)g_ptr_array_index (usb->devices, i))->seen)
       remove_device (usb, i);
 }
 
@@ -298,23 +281,57 @@ bus_changed (gpointer data)
 
 /* -- The gate --------------------------------------------------------------------------------------------------------- */
 
+/* Answers that cannot be read are not written over: nothing is remembered then, and the log says why. */
+static void
+load_answers (FloeUsb *usb)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (usb->state_dir < 0)
+    return;
+  usb->answers = floe_usb_answers_load (usb->state_dir, &error);
+  if (usb->answers == NULL)
+    floe_debug ("remembered USB answers not read", "REASON", error->message);
+}
+
+static void
+save_answers (FloeUsb *usb)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!floe_usb_answers_save (usb->answers, usb->state_dir, &error))
+    floe_debug ("remembered USB answers not written", "REASON", error->message);
+}
+
 FloeUsb *
-floe_usb_new (const char *sysfs, FloeUsbMode mode, FloeUsbChanged changed, gpointer data, GError **error)
+floe_usb_new (const FloeUsbOptions *options, GError **error)
 {
   g_autoptr (FloeUsb) usb = g_new0 (FloeUsb, 1);
 
-  usb->sysfs = g_strdup (sysfs);
-  usb->mode = mode;
-  usb->changed = changed;
-  usb->data = data;
-  usb->devices = g_ptr_array_new_with_free_func (device_free);
+  usb->sysfs = g_strdup (options->sysfs);
+  usb->mode = options->mode;
+  usb->usbfs = &floe_usbfs_kernel;
+  usb->hands = options->hands;
+  usb->state_dir = options->state_dir;
+  usb->changed = options->changed;
+  usb->data = options->data;
+  usb->policy = options->policy == NULL ? NULL : floe_policy_ref (options->policy);
+  usb->content = options->policy == NULL ? NULL : floe_policy_content (options->policy);
+  usb->locked = TRUE;
+  usb->devices = g_ptr_array_new_with_free_func (one_free);
+  usb->machines = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  /* What our former life numbered, in QEMU too, is not numbered again. */
+  usb->serials = (guint64)g_get_monotonic_time ();
+  load_answers (usb);
   /* Listening comes before the first reading, so that nothing can slip in between. */
-  if (strcmp (sysfs, "/sys") == 0) {
+  if (strcmp (usb->sysfs, "/sys") == 0) {
     usb->monitor = floe_usb_monitor_new (bus_changed, usb, error);
     if (usb->monitor == NULL)
       return NULL;
   }
+  usb->starting = TRUE;
   floe_usb_rescan (usb);
+  usb->starting = FALSE;
   return g_steal_pointer (&usb);
 }
 
@@ -326,7 +343,11 @@ floe_usb_free (FloeUsb *usb)
   floe_usb_monitor_free (usb->monitor);
   g_clear_pointer (&usb->listed, g_ptr_array_unref);
   g_clear_pointer (&usb->devices, g_ptr_array_unref);
+  g_clear_pointer (&usb->machines, g_hash_table_unref);
   g_clear_pointer (&usb->policy, floe_policy_unref);
+  floe_usb_answers_free (usb->answers);
+  g_free (usb->front);
+  g_free (usb->person);
   g_free (usb->sysfs);
   g_free (usb);
 }
@@ -335,11 +356,16 @@ void
 floe_usb_set_content (FloeUsb *usb, const FloePolicyContent *content)
 {
   usb->content = content;
+  if (content != NULL && usb->answers != NULL && floe_usb_answers_prune (usb->answers, content))
+    save_answers (usb);
   /* Rules held under the old policy mean nothing under the new one; devices are decided again in the order they came. */
-  for (guint i = 0; i < usb->devices->len; i++)
-    ((Device *)g_ptr_array_index (usb->devices, i))->holds = SIZE_MAX;
-  for (guint i = 0; i < usb->devices->len; i++)
-    judge (usb, g_ptr_array_index (usb->devices, i), FALSE);
+  for (guint i = 0; i < usb->devices->len; i++) {
+    FloeUsbOne *one = g_ptr_array_index (usb->devices, i);
+
+    one->holds = SIZE_MAX;
+    g_clear_pointer (&one->hand.failed, g_free);
+  }
+  judge_all (usb);
 }
 
 void
@@ -353,10 +379,81 @@ floe_usb_set_policy (FloeUsb *usb, FloePolicy *policy)
     floe_policy_unref (old);
 }
 
+void
+floe_usb_set_usbfs (FloeUsb *usb, const FloeUsbfs *usbfs)
+{
+  usb->usbfs = usbfs;
+}
+
+static gboolean
+replace_optional (char **text, const char *with)
+{
+  const char *wanted = *with == '\0' ? NULL : with;
+
+  if (g_strcmp0 (*text, wanted) == 0)
+    return FALSE;
+  g_free (*text);
+  *text = g_strdup (wanted);
+  return TRUE;
+}
+
+void
+floe_usb_set_situation (FloeUsb *usb, const char *front, const char *person, gboolean locked)
+{
+  gboolean changed = usb->locked != locked;
+
+  usb->locked = locked;
+  changed |= replace_optional (&usb->front, front);
+  changed |= replace_optional (&usb->person, person);
+  if (changed)
+    judge_all (usb);
+}
+
+gboolean
+floe_usb_answer (FloeUsb *usb, const char *path, guint64 connection, const char *choice, gboolean remember, GError **error)
+{
+  guint index;
+  FloeUsbOne *one = find_device (usb, path, &index);
+
+  if (one == NULL || one->public.connection != connection || one->public.verdict != FLOE_POLICY_USB_ASK)
+    return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "USB device %s asks nothing (any more)", path);
+  if (!g_strv_contains ((const char *const *)one->public.choices, choice))
+    return floe_error_set (error, FLOE_ERROR_INVALID, "USB device %s: '%s' is not among the choices of rule %s", path, choice,
+                           one->public.rule);
+  if (remember && (!one->public.may_remember || usb->answers == NULL))
+    return floe_error_set (error, FLOE_ERROR_REFUSED, "USB device %s: rule %s does not let the answer be remembered", path,
+                           one->public.rule);
+  if (remember) {
+    g_autofree char *device = floe_usb_identity (one->raw);
+
+    floe_usb_answers_put (usb->answers, one->public.rule, device, path, choice);
+    if (!floe_usb_answers_save (usb->answers, usb->state_dir, error))
+      return FALSE;
+  }
+  g_free (one->answer);
+  g_free (one->answer_rule);
+  one->answer = g_strdup (choice);
+  one->answer_rule = g_strdup (one->public.rule);
+  floe_usb_judge (usb, one, FALSE);
+  return TRUE;
+}
+
+FloeUsbOne *
+floe_usb_find_gift (FloeUsb *usb, guint64 serial)
+{
+  for (guint i = 0; i < usb->devices->len; i++) {
+    FloeUsbOne *one = g_ptr_array_index (usb->devices, i);
+
+    if (one->hand.serial == serial)
+      return one;
+  }
+  return NULL;
+}
+
 static gint
 compare_paths (gconstpointer a, gconstpointer b)
 {
-  const Device *left = *(const Device *const *)a, *right = *(const Device *const *)b;
+  const FloeUsbOne *left = *(const FloeUsbOne *const *)a, *right = *(const FloeUsbOne *const *)b;
 
   return compare_names (&left->public.path, &right->public.path);
 }

@@ -71,6 +71,9 @@ test_argv (void)
   vm.incoming = TRUE;
   check_argv ("kvm-windows-resume", &vm);
   vm = plain;
+  vm.usb = TRUE;
+  check_argv ("kvm-linux-usb", &vm);
+  vm = plain;
   vm.cards[1] = (FloeVmCard){ "02:f1:0e:00:00:1d", TRUE };
   vm.cards[2] = (FloeVmCard){ "02:f1:0e:00:00:1e", FALSE };
   vm.cards[3] = (FloeVmCard){ "02:f1:0e:00:00:1f", TRUE };

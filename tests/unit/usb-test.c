@@ -30,6 +30,7 @@ static const uint8_t keyboard[] = { DEVICE (0x046d, 0xc31c, 0, 1),
                                     65,
                                     0,
                                     ENDPOINT };
+static const uint8_t mouse[] = { DEVICE (0x046d, 0xc077, 0, 1), CONFIGURATION (18, 1), INTERFACE (0, 0, 3, 1, 2) };
 static const uint8_t stick[]
     = { DEVICE (0x0781, 0x5567, 0, 1), CONFIGURATION (25, 1), INTERFACE (0, 0, 8, 6, 0x50), ENDPOINT };
 /* A scanner by ID and one interface, storage in its second configuration. */
@@ -237,10 +238,16 @@ set_up (Fixture *f, gconstpointer mode)
   g_assert_nonnull (f->document);
   put (f, "usb1", "descriptors", keyboard, sizeof keyboard);
   put (f, "usb1", "authorized_default", "1\n", -1);
+  put (f, "usb1", "interface_authorized_default", "1\n", -1);
   put (f, "usb1", "authorized", "1\n", -1);
   put (f, "1-1:1.0", "bInterfaceClass", "03\n", -1);
   plug (f, "1-1", keyboard, sizeof keyboard, "2\n");
-  f->usb = floe_usb_new (f->root, (FloeUsbMode)GPOINTER_TO_INT (mode), note, f, NULL);
+  f->usb = floe_usb_new (&(FloeUsbOptions){ .sysfs = f->root,
+                                            .mode = (FloeUsbMode)GPOINTER_TO_INT (mode),
+                                            .state_dir = -1,
+                                            .changed = note,
+                                            .data = f },
+                         NULL);
   g_assert_nonnull (f->usb);
 }
 
@@ -269,11 +276,12 @@ test_enforce (Fixture *f, gconstpointer mode)
   GPtrArray *devices;
 
   (void)mode;
-  /* No policy yet: nothing is let in, and what the kernel had let in is not. */
-  assert_events (f, "usb1 host floe-root-hub  enforced\n1-1 block floe-no-policy  enforced\n");
+  /* No policy yet: nothing is let in, and of what the kernel had let in only the keyboard in use stays. */
+  assert_events (f, "usb1 host floe-root-hub  enforced\n1-1 host floe-last-keyboard  enforced\n");
   assert_switch (f, "usb1", "authorized_default", "0");
+  assert_switch (f, "usb1", "interface_authorized_default", "0");
   assert_switch (f, "usb1", "authorized", "1");
-  assert_switch (f, "1-1", "authorized", "0");
+  assert_switch (f, "1-1", "authorized", "1");
 
   floe_usb_set_content (f->usb, floe_policy_document_content (f->document));
   assert_events (f, "1-1 host keyboard  enforced\n");
@@ -333,9 +341,11 @@ test_hot_added_controller (Fixture *f, gconstpointer mode)
   floe_usb_set_content (f->usb, floe_policy_document_content (f->document));
   put (f, "usb9", "descriptors", keyboard, sizeof keyboard);
   put (f, "usb9", "authorized_default", "2\n", -1);
+  put (f, "usb9", "interface_authorized_default", "1\n", -1);
   plug (f, "9-1", stick, sizeof stick, "2\n");
   floe_usb_rescan (f->usb);
   assert_switch (f, "usb9", "authorized_default", "0");
+  assert_switch (f, "usb9", "interface_authorized_default", "0");
   assert_switch (f, "9-1", "authorized", "0");
 }
 
@@ -343,10 +353,13 @@ static void
 test_withdrawn (Fixture *f, gconstpointer mode)
 {
   (void)mode;
+  plug (f, "1-2", mouse, sizeof mouse, "3\n");
   floe_usb_set_content (f->usb, floe_policy_document_content (f->document));
-  assert_switch (f, "1-1", "authorized", "1");
+  floe_usb_rescan (f->usb);
+  assert_switch (f, "1-2", "authorized", "1");
   floe_usb_set_policy (f->usb, NULL);
-  assert_switch (f, "1-1", "authorized", "0");
+  assert_switch (f, "1-1", "authorized", "1");
+  assert_switch (f, "1-2", "authorized", "0");
 }
 
 static void
@@ -356,7 +369,7 @@ test_observe (Fixture *f, gconstpointer mode)
   floe_usb_set_content (f->usb, floe_policy_document_content (f->document));
   plug (f, "1-2", stick, sizeof stick, "3\n");
   floe_usb_rescan (f->usb);
-  assert_events (f, "usb1 host floe-root-hub \n1-1 block floe-no-policy \n1-1 host keyboard \n1-2 block no-storage \n");
+  assert_events (f, "usb1 host floe-root-hub \n1-1 host floe-last-keyboard \n1-1 host keyboard \n1-2 block no-storage \n");
   assert_switch (f, "usb1", "authorized_default", "1");
   assert_switch (f, "1-2", "authorized", "1");
 }
@@ -428,8 +441,10 @@ static void
 test_no_usb (void)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (FloeUsb) none = floe_usb_new ("/nonexistent", FLOE_USB_ENFORCE, NULL, NULL, &error);
-  g_autoptr (FloeUsb) here = floe_usb_new ("/sys", FLOE_USB_OBSERVE, NULL, NULL, &error);
+  g_autoptr (FloeUsb) none
+      = floe_usb_new (&(FloeUsbOptions){ .sysfs = "/nonexistent", .mode = FLOE_USB_ENFORCE, .state_dir = -1 }, &error);
+  g_autoptr (FloeUsb) here
+      = floe_usb_new (&(FloeUsbOptions){ .sysfs = "/sys", .mode = FLOE_USB_OBSERVE, .state_dir = -1 }, &error);
 
   g_assert_no_error (error);
   g_assert_cmpuint (floe_usb_devices (none)->len, ==, 0);

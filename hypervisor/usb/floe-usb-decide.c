@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/floe-digest.h"
+#include "hypervisor/usb/floe-usb-internal.h"
+
+#include <string.h>
+
+/* Theory of operation: the policy's verdict is a pure function of device and situation. Around it are the three things that it does
+ * not know: what the person answered, that a device given to the machine in front stays there when another comes to the front, and
+ * that the last keyboard of the host is not taken away. */
+
+#define CLASS_HID 0x03
+#define HID_BOOT 1 /* HID 1.11, 4.2 and 4.3 */
+#define HID_KEYBOARD 1
+#define HID_MOUSE 2
+
+/* -- Labels ----------------------------------------------------------------------------------------------------------- */
+
+static void
+append_part (GString *label, int16_t part)
+{
+  if (part == FLOE_POLICY_USB_ANY)
+    g_string_append_c (label, '*');
+  else
+    g_string_append_printf (label, "%02x", (unsigned)part);
+}
+
+char *
+floe_usb_grant_label (const FloePolicyUsbGrant *grant)
+{
+  GString *label = g_string_new (NULL);
+
+  if (grant->action != FLOE_POLICY_USB_MACHINE)
+    g_string_append (label, grant->action == FLOE_POLICY_USB_HOST ? "host" : "block");
+  else if (grant->machine == NULL)
+    g_string_append (label, "front");
+  else
+    g_string_append_printf (label, "machine:%s", grant->machine->id);
+  if (grant->read_only)
+    g_string_append (label, ":read-only");
+  for (size_t i = 0; i < grant->n_interfaces; i++) {
+    const FloePolicyUsbPattern *pattern = &grant->interfaces[i];
+
+    g_string_append_c (label, i == 0 ? '[' : ',');
+    append_part (label, pattern->class_code);
+    g_string_append_c (label, ':');
+    append_part (label, pattern->subclass);
+    g_string_append_c (label, ':');
+    append_part (label, pattern->protocol);
+  }
+  if (grant->n_interfaces > 0)
+    g_string_append_c (label, ']');
+  return g_string_free (label, FALSE);
+}
+
+char **
+floe_usb_choices (const FloePolicyUsbRule *rule)
+{
+  GPtrArray *choices = g_ptr_array_new ();
+
+  g_ptr_array_add (choices, g_strdup ("block"));
+  for (size_t i = 0; i < rule->n_answers; i++)
+    g_ptr_array_add (choices, floe_usb_grant_label (&rule->answers[i]));
+  g_ptr_array_add (choices, NULL);
+  return (char **)g_ptr_array_free (choices, FALSE);
+}
+
+static gboolean
+grant_reaches (const FloePolicyUsbGrant *grant, const FloePolicyMachine *machine)
+{
+  return grant->action == FLOE_POLICY_USB_MACHINE && (grant->machine == NULL || grant->machine == machine);
+}
+
+gboolean
+floe_usb_may_reach (const FloePolicyContent *content, const FloePolicyMachine *machine)
+{
+  for (size_t i = 0; i < content->n_usb; i++) {
+    const FloePolicyUsbRule *rule = &content->usb[i];
+
+    if (rule->action == FLOE_POLICY_USB_MACHINE && grant_reaches (&rule->grant, machine))
+      return TRUE;
+    for (size_t k = 0; rule->action == FLOE_POLICY_USB_ASK && k < rule->n_answers; k++)
+      if (grant_reaches (&rule->answers[k], machine))
+        return TRUE;
+  }
+  return FALSE;
+}
+
+/* -- The last keyboard ------------------------------------------------------------------------------------------------ */
+
+gboolean
+floe_usb_is_keyboard (const FloeUsbRaw *raw)
+{
+  const FloeUsbDescriptors *descriptors = &raw->descriptors;
+  gboolean types = FALSE;
+
+  if (descriptors->problem != NULL || raw->root_hub || descriptors->device_class.class_code != 0)
+    return FALSE;
+  for (size_t i = 0; i < descriptors->n_interfaces; i++) {
+    const FloePolicyUsbInterface *interface = &descriptors->interfaces[i];
+    gboolean boots = interface->subclass == HID_BOOT
+                     && (interface->protocol == HID_KEYBOARD || interface->protocol == HID_MOUSE);
+
+    /* 03:00:00: media keys, and all else that says what it is in its reports only. */
+    if (interface->class_code != CLASS_HID || !(boots || (interface->subclass == 0 && interface->protocol == 0)))
+      return FALSE;
+    types |= boots && interface->protocol == HID_KEYBOARD;
+  }
+  return types;
+}
+
+static gboolean
+is_last_keyboard (FloeUsb *usb, const FloeUsbOne *one)
+{
+  if (!one->in_use || !floe_usb_is_keyboard (one->raw))
+    return FALSE;
+  for (guint i = 0; i < usb->devices->len; i++) {
+    const FloeUsbOne *other = g_ptr_array_index (usb->devices, i);
+
+    if (other != one && other->in_use && floe_usb_is_keyboard (other->raw))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* -- The policy ------------------------------------------------------------------------------------------------------- */
+
+/* How many devices hold each rule, ONE not counted, those only that were decided before it in this round. */
+static unsigned *
+count_holders (FloeUsb *usb, const FloeUsbOne *one)
+{
+  unsigned *holders = g_new0 (unsigned, usb->content->n_usb + 1);
+
+  for (guint i = 0; i < usb->devices->len; i++) {
+    const FloeUsbOne *other = g_ptr_array_index (usb->devices, i);
+
+    if (other != one && other->holds < usb->content->n_usb)
+      holders[other->holds]++;
+  }
+  return holders;
+}
+
+static const FloePolicyMachine *
+find_front (FloeUsb *usb, const char *id)
+{
+  return id == NULL ? NULL : floe_policy_find_machine (usb->content, id);
+}
+
+static FloePolicyUsbVerdict
+ask_policy (FloeUsb *usb, const FloeUsbOne *one, const FloePolicyMachine *front)
+{
+  const FloeUsbRaw *raw = one->raw;
+  g_autofree unsigned *holders = count_holders (usb, one);
+  const FloePolicyUsbDevice asked = {
+    .vendor = raw->descriptors.vendor,
+    .product = raw->descriptors.product,
+    .serial = { raw->serial, raw->serial_size },
+    .manufacturer = { raw->manufacturer, raw->manufacturer_size },
+    .name = { raw->product, raw->product_size },
+    .port = raw->path,
+    .speed = raw->speed,
+    .device_class = raw->descriptors.device_class,
+    .interfaces = raw->descriptors.interfaces,
+    .n_interfaces = raw->descriptors.n_interfaces,
+    .complete = raw->descriptors.problem == NULL,
+  };
+  const FloePolicyUsbSituation situation
+      = { .holders = holders, .front = front, .person = usb->person, .locked = usb->locked };
+
+  return floe_policy_usb_verdict (usb->content, &asked, &situation);
+}
+
+/* -- Answers ---------------------------------------------------------------------------------------------------------- */
+
+/* All that tells a device from another, in one digest. */
+static void
+add_string (FloeDigester *digester, const char *text, size_t size)
+{
+  const guint64 length = text == NULL ? G_MAXUINT64 : size;
+
+  floe_digester_update (digester, &length, sizeof length);
+  if (text != NULL)
+    floe_digester_update (digester, text, size);
+}
+
+char *
+floe_usb_identity (const FloeUsbRaw *raw)
+{
+  g_autoptr (FloeDigester) digester = floe_digester_new ();
+  char hex[FLOE_DIGEST_HEX_SIZE];
+  FloeDigest digest;
+  gsize size;
+  const char *descriptors = g_bytes_get_data (raw->bytes, &size);
+
+  add_string (digester, descriptors, size);
+  add_string (digester, raw->serial, raw->serial_size);
+  add_string (digester, raw->manufacturer, raw->manufacturer_size);
+  add_string (digester, raw->product, raw->product_size);
+  floe_digester_finish (digester, &digest);
+  floe_digest_to_hex (&digest, hex);
+  return g_strdup (hex);
+}
+
+static const char *
+remembered (FloeUsb *usb, const FloeUsbOne *one, const FloePolicyUsbRule *rule)
+{
+  g_autofree char *device = NULL;
+
+  if (usb->answers == NULL || rule->remember != FLOE_POLICY_USB_REMEMBER_DEVICE)
+    return NULL;
+  device = floe_usb_identity (one->raw);
+  return floe_usb_answers_find (usb->answers, rule->id, device, one->public.path);
+}
+
+/* The grant of RULE that LABEL names; FALSE when it offers none such (any more). */
+static gboolean
+find_answer (const FloePolicyUsbRule *rule, const char *label, FloePolicyUsbGrant *grant)
+{
+  if (strcmp (label, "block") == 0) {
+    *grant = (FloePolicyUsbGrant){ .action = FLOE_POLICY_USB_BLOCK };
+    return TRUE;
+  }
+  for (size_t i = 0; i < rule->n_answers; i++) {
+    g_autofree char *offered = floe_usb_grant_label (&rule->answers[i]);
+
+    if (strcmp (offered, label) == 0) {
+      *grant = rule->answers[i];
+      return TRUE;
+    }
+  }
+  return FALSE;
+}
+
+static void
+apply_answer (FloeUsb *usb, const FloeUsbOne *one, const FloePolicyMachine *front, FloeUsbDecision *decision)
+{
+  gboolean answered = one->answer != NULL && strcmp (one->answer_rule, decision->rule) == 0;
+  const char *label = answered ? one->answer : remembered (usb, one, decision->decided);
+
+  decision->reason = "the person is asked";
+  if (label == NULL || !find_answer (decision->decided, label, &decision->grant))
+    return;
+  decision->reason = answered ? "the person's answer" : "an earlier answer of the person's, remembered";
+  decision->action = decision->grant.action;
+  if (decision->action != FLOE_POLICY_USB_MACHINE || decision->grant.machine != NULL)
+    return;
+  decision->grant.machine = front;
+  if (front != NULL)
+    return;
+  decision->action = decision->grant.action = FLOE_POLICY_USB_BLOCK;
+  decision->reason = "the person's answer is the machine in front, and there is none";
+}
+
+/* -- All together ----------------------------------------------------------------------------------------------------- */
+
+static FloeUsbDecision
+decide_with (FloeUsb *usb, const FloeUsbOne *one, const FloePolicyMachine *front)
+{
+  FloePolicyUsbVerdict verdict = ask_policy (usb, one, front);
+  FloeUsbDecision decision = { .grant = verdict.grant,
+                               .action = verdict.action,
+                               .rule = verdict.rule,
+                               .reason = verdict.decided != NULL ? "the policy's rule" : "no rule allows it",
+                               .decided = verdict.decided,
+                               .index = verdict.index };
+
+  decision.grant.action = verdict.action == FLOE_POLICY_USB_ASK ? FLOE_POLICY_USB_BLOCK : verdict.action;
+  if (verdict.action == FLOE_POLICY_USB_ASK)
+    apply_answer (usb, one, front, &decision);
+  else if (verdict.action == FLOE_POLICY_USB_MACHINE && decision.grant.machine == NULL) {
+    decision.action = decision.grant.action = FLOE_POLICY_USB_BLOCK;
+    decision.reason = "it is for the machine in front, and there is none";
+  }
+  return decision;
+}
+
+static FloeUsbDecision
+decide_by_policy (FloeUsb *usb, FloeUsbOne *one)
+{
+  const FloePolicyMachine *front = find_front (usb, one->front);
+  FloeUsbDecision decision;
+
+  /* It stays where it was given while that is still allowed: a stick must not leave a desktop in the middle of a write because the
+   * person looks at another one. */
+  if (front != NULL) {
+    decision = decide_with (usb, one, front);
+    if (decision.action == FLOE_POLICY_USB_MACHINE)
+      return decision;
+  }
+  front = find_front (usb, usb->front);
+  decision = decide_with (usb, one, front);
+  g_free (one->front);
+  one->front = decision.action == FLOE_POLICY_USB_MACHINE && front != NULL ? g_strdup (front->id) : NULL;
+  return decision;
+}
+
+FloeUsbDecision
+floe_usb_decide (FloeUsb *usb, FloeUsbOne *one)
+{
+  const FloePolicyUsbGrant host = { .action = FLOE_POLICY_USB_HOST };
+  FloeUsbDecision decision = { .action = FLOE_POLICY_USB_BLOCK,
+                               .grant = { .action = FLOE_POLICY_USB_BLOCK },
+                               .rule = "floe-no-policy",
+                               .reason = "no policy is in force",
+                               .index = SIZE_MAX };
+
+  if (one->raw->root_hub)
+    return (FloeUsbDecision){ host, FLOE_POLICY_USB_HOST, "floe-root-hub", "a controller of the host's", NULL, SIZE_MAX };
+  if (usb->content != NULL)
+    decision = decide_by_policy (usb, one);
+  if (decision.action != FLOE_POLICY_USB_HOST && is_last_keyboard (usb, one))
+    return (FloeUsbDecision){ host, FLOE_POLICY_USB_HOST, "floe-last-keyboard", "the host's only keyboard is not taken away",
+                              NULL, SIZE_MAX };
+  return decision;
+}
