@@ -8,11 +8,6 @@
  * not know: what the person answered, that a device given to the machine in front stays there when another comes to the front, and
  * that the last keyboard of the host is not taken away. */
 
-#define CLASS_HID 0x03
-#define HID_BOOT 1 /* HID 1.11, 4.2 and 4.3 */
-#define HID_KEYBOARD 1
-#define HID_MOUSE 2
-
 /* -- Labels ----------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -90,22 +85,9 @@ floe_usb_may_reach (const FloePolicyContent *content, const FloePolicyMachine *m
 gboolean
 floe_usb_is_keyboard (const FloeUsbRaw *raw)
 {
-  const FloeUsbDescriptors *descriptors = &raw->descriptors;
-  gboolean types = FALSE;
+  const FloePolicyUsbDevice device = floe_usb_raw_device (raw);
 
-  if (descriptors->problem != NULL || raw->root_hub || descriptors->device_class.class_code != 0)
-    return FALSE;
-  for (size_t i = 0; i < descriptors->n_interfaces; i++) {
-    const FloePolicyUsbInterface *interface = &descriptors->interfaces[i];
-    gboolean boots = interface->subclass == HID_BOOT
-                     && (interface->protocol == HID_KEYBOARD || interface->protocol == HID_MOUSE);
-
-    /* 03:00:00: media keys, and all else that says what it is in its reports only. */
-    if (interface->class_code != CLASS_HID || !(boots || (interface->subclass == 0 && interface->protocol == 0)))
-      return FALSE;
-    types |= boots && interface->protocol == HID_KEYBOARD;
-  }
-  return types;
+  return !raw->root_hub && floe_policy_usb_is_keyboard (&device);
 }
 
 static gboolean
@@ -148,25 +130,12 @@ find_front (FloeUsb *usb, const char *id)
 static FloePolicyUsbVerdict
 ask_policy (FloeUsb *usb, const FloeUsbOne *one, const FloePolicyMachine *front)
 {
-  const FloeUsbRaw *raw = one->raw;
+  const FloePolicyUsbDevice device = floe_usb_raw_device (one->raw);
   g_autofree unsigned *holders = count_holders (usb, one);
-  const FloePolicyUsbDevice asked = {
-    .vendor = raw->descriptors.vendor,
-    .product = raw->descriptors.product,
-    .serial = { raw->serial, raw->serial_size },
-    .manufacturer = { raw->manufacturer, raw->manufacturer_size },
-    .name = { raw->product, raw->product_size },
-    .port = raw->path,
-    .speed = raw->speed,
-    .device_class = raw->descriptors.device_class,
-    .interfaces = raw->descriptors.interfaces,
-    .n_interfaces = raw->descriptors.n_interfaces,
-    .complete = raw->descriptors.problem == NULL,
-  };
   const FloePolicyUsbSituation situation
       = { .holders = holders, .front = front, .person = usb->person, .locked = usb->locked };
 
-  return floe_policy_usb_verdict (usb->content, &asked, &situation);
+  return floe_policy_usb_verdict (usb->content, &device, &situation);
 }
 
 /* -- Answers ---------------------------------------------------------------------------------------------------------- */
@@ -233,21 +202,26 @@ find_answer (const FloePolicyUsbRule *rule, const char *label, FloePolicyUsbGran
 static void
 apply_answer (FloeUsb *usb, const FloeUsbOne *one, const FloePolicyMachine *front, FloeUsbDecision *decision)
 {
+  const FloePolicyUsbDevice device = floe_usb_raw_device (one->raw);
+  const FloePolicyUsbSituation situation = { .front = front };
   gboolean answered = one->answer != NULL && strcmp (one->answer_rule, decision->rule) == 0;
   const char *label = answered ? one->answer : remembered (usb, one, decision->decided);
+  FloePolicyUsbGrant chosen;
+  const char *problem;
 
   decision->reason = "the person is asked";
-  if (label == NULL || !find_answer (decision->decided, label, &decision->grant))
+  if (label == NULL || !find_answer (decision->decided, label, &chosen))
     return;
   decision->reason = answered ? "the person's answer" : "an earlier answer of the person's, remembered";
+  problem = floe_policy_usb_grant_problem (&chosen, &device);
+  if (problem != NULL) {
+    chosen = (FloePolicyUsbGrant){ .action = FLOE_POLICY_USB_BLOCK };
+    decision->reason = problem;
+  } else if (chosen.action == FLOE_POLICY_USB_MACHINE && chosen.machine == NULL && front == NULL) {
+    decision->reason = "the person's answer is the machine in front, and there is none";
+  }
+  decision->grant = floe_policy_usb_grant_resolve (&chosen, &situation);
   decision->action = decision->grant.action;
-  if (decision->action != FLOE_POLICY_USB_MACHINE || decision->grant.machine != NULL)
-    return;
-  decision->grant.machine = front;
-  if (front != NULL)
-    return;
-  decision->action = decision->grant.action = FLOE_POLICY_USB_BLOCK;
-  decision->reason = "the person's answer is the machine in front, and there is none";
 }
 
 /* -- All together ----------------------------------------------------------------------------------------------------- */
@@ -263,13 +237,10 @@ decide_with (FloeUsb *usb, const FloeUsbOne *one, const FloePolicyMachine *front
                                .decided = verdict.decided,
                                .index = verdict.index };
 
-  decision.grant.action = verdict.action == FLOE_POLICY_USB_ASK ? FLOE_POLICY_USB_BLOCK : verdict.action;
   if (verdict.action == FLOE_POLICY_USB_ASK)
     apply_answer (usb, one, front, &decision);
-  else if (verdict.action == FLOE_POLICY_USB_MACHINE && decision.grant.machine == NULL) {
-    decision.action = decision.grant.action = FLOE_POLICY_USB_BLOCK;
+  else if (verdict.action == FLOE_POLICY_USB_BLOCK && verdict.decided != NULL && verdict.decided->action == FLOE_POLICY_USB_MACHINE)
     decision.reason = "it is for the machine in front, and there is none";
-  }
   return decision;
 }
 

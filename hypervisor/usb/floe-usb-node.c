@@ -13,7 +13,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define CLASS_STORAGE 0x08
 #define USB_MAJOR 189           /* Documentation/admin-guide/devices.txt */
 #define DEVICES_OF_A_BUS 128
 #define CLAIMABLE_MAX 32 /* USBDEVFS_DROP_PRIVILEGES takes a mask of this many interfaces */
@@ -26,45 +25,12 @@ kernel_control (int fd, unsigned long request, void *argument)
 
 const FloeUsbfs floe_usbfs_kernel = { "/dev", kernel_control };
 
-/* -- What a grant covers ---------------------------------------------------------------------------------------------- */
-
 static gboolean
-part_matches (int16_t wanted, uint8_t is)
+covers (const FloePolicyUsbGrant *grant, const FloeUsbRaw *raw, const FloeUsbRawInterface *interface)
 {
-  return wanted == FLOE_POLICY_USB_ANY || wanted == is;
-}
+  const FloePolicyUsbDevice device = floe_usb_raw_device (raw);
 
-static gboolean
-setting_covered (const FloePolicyUsbGrant *grant, const FloePolicyUsbInterface *setting)
-{
-  if (grant->read_only && setting->class_code != CLASS_STORAGE)
-    return FALSE;
-  for (size_t i = 0; i < grant->n_interfaces; i++) {
-    const FloePolicyUsbPattern *pattern = &grant->interfaces[i];
-
-    if (part_matches (pattern->class_code, setting->class_code) && part_matches (pattern->subclass, setting->subclass)
-        && part_matches (pattern->protocol, setting->protocol))
-      return TRUE;
-  }
-  return grant->n_interfaces == 0;
-}
-
-gboolean
-floe_usb_grant_covers (const FloePolicyUsbGrant *grant, const FloeUsbRaw *raw, const FloeUsbRawInterface *interface)
-{
-  gboolean seen = FALSE;
-
-  for (size_t i = 0; i < raw->descriptors.n_interfaces; i++) {
-    const FloePolicyUsbInterface *setting = &raw->descriptors.interfaces[i];
-
-    if (setting->configuration != interface->configuration || setting->number != interface->number)
-      continue;
-    if (!setting_covered (grant, setting))
-      return FALSE;
-    seen = TRUE;
-  }
-  /* One that the descriptors do not show was never judged. */
-  return seen;
+  return floe_policy_usb_grant_gives (grant, &device, (uint8_t)interface->configuration, (uint8_t)interface->number);
 }
 
 /* -- Switches --------------------------------------------------------------------------------------------------------- */
@@ -82,14 +48,14 @@ set_interfaces (const FloeUsbRaw *raw, const FloePolicyUsbGrant *grant, GPtrArra
   for (guint i = 0; i < interfaces->len; i++) {
     const FloeUsbRawInterface *interface = g_ptr_array_index (interfaces, i);
 
-    if (interface->authorized && !floe_usb_grant_covers (grant, raw, interface)
+    if (interface->authorized && !covers (grant, raw, interface)
         && !floe_usb_interface_set (raw, interface->name, FALSE, error))
       return FALSE;
   }
   for (guint i = 0; i < interfaces->len; i++) {
     const FloeUsbRawInterface *interface = g_ptr_array_index (interfaces, i);
 
-    if (!interface->authorized && floe_usb_grant_covers (grant, raw, interface)
+    if (!interface->authorized && covers (grant, raw, interface)
         && !floe_usb_interface_set (raw, interface->name, TRUE, error))
       return FALSE;
   }
@@ -105,7 +71,7 @@ probe_interfaces (const FloeUsbRaw *raw, const FloePolicyUsbGrant *grant, GPtrAr
     const FloeUsbRawInterface *interface = g_ptr_array_index (interfaces, i);
     floe_autofd fd = -1;
 
-    if (interface->driver != NULL || !floe_usb_grant_covers (grant, raw, interface))
+    if (interface->driver != NULL || !covers (grant, raw, interface))
       continue;
     fd = open (path, O_WRONLY | O_CLOEXEC);
     /* Fails too when no driver is there yet: the kernel looks again when one is loaded. */
@@ -230,7 +196,7 @@ claim_all (const FloeUsbRaw *raw, const FloePolicyUsbGrant *grant, int fd, const
   for (guint i = 0; i < interfaces->len; i++) {
     const FloeUsbRawInterface *interface = g_ptr_array_index (interfaces, i);
 
-    if (!floe_usb_grant_covers (grant, raw, interface))
+    if (!covers (grant, raw, interface))
       continue;
     if (interface->number >= CLAIMABLE_MAX)
       return floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "USB interface %s: only numbers below %d can be handed over",

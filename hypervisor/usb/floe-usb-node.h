@@ -15,12 +15,9 @@ typedef struct {
 
 extern const FloeUsbfs floe_usbfs_kernel;
 
-/* Whether every alternate setting that INTERFACE has is one that GRANT gives. With read_only, only storage is given. */
-gboolean floe_usb_grant_covers (const FloePolicyUsbGrant *grant, const FloeUsbRaw *raw, const FloeUsbRawInterface *interface);
-
 /* No driver and no open descriptor of anyone's gets at the device's interfaces any more. */
 gboolean floe_usb_close_device (const FloeUsbRaw *raw, GError **error) FLOE_WARN_UNUSED;
-/* Authorises the device and those interfaces that GRANT covers, shuts the others, and has drivers of the host's look at them
+/* Authorises the device and those interfaces that GRANT gives (floe_policy_usb_grant_gives()), shuts the others, and has drivers of the host's look at them
  * (SYSFS/bus/usb/drivers_probe). */
 gboolean floe_usb_open_for_host (const FloeUsbRaw *raw, const FloePolicyUsbGrant *grant, const char *sysfs,
                                  GError **error) FLOE_WARN_UNUSED;

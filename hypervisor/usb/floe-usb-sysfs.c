@@ -178,6 +178,24 @@ floe_usb_raw_free (FloeUsbRaw *raw)
   g_free (raw);
 }
 
+FloePolicyUsbDevice
+floe_usb_raw_device (const FloeUsbRaw *raw)
+{
+  return (FloePolicyUsbDevice){
+    .vendor = raw->descriptors.vendor,
+    .product = raw->descriptors.product,
+    .serial = { raw->serial, raw->serial_size },
+    .manufacturer = { raw->manufacturer, raw->manufacturer_size },
+    .name = { raw->product, raw->product_size },
+    .port = raw->path,
+    .speed = raw->speed,
+    .device_class = raw->descriptors.device_class,
+    .interfaces = raw->descriptors.interfaces,
+    .n_interfaces = raw->descriptors.n_interfaces,
+    .complete = raw->descriptors.problem == NULL,
+  };
+}
+
 int
 floe_usb_switch_read (const FloeUsbRaw *raw, const char *name)
 {

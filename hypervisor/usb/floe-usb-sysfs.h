@@ -28,6 +28,9 @@ FloeUsbRaw *floe_usb_raw_read (int devices, const char *name);
 void floe_usb_raw_free (FloeUsbRaw *raw);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeUsbRaw, floe_usb_raw_free)
 
+/* RAW as the policy looks at it; borrowed from it. */
+FloePolicyUsbDevice floe_usb_raw_device (const FloeUsbRaw *raw);
+
 /* The kernel's switch `authorized`, or `authorized_default` of a controller: 0, 1 or another number it has, -1 when
  * unreadable. */
 int floe_usb_switch_read (const FloeUsbRaw *raw, const char *name);

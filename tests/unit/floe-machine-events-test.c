@@ -53,7 +53,7 @@ test_flood (void)
   FloeMachine *machine = floe_machine_new (&host, "office", 0, changed, NULL, &error);
 
   g_assert_no_error (error);
-  machine->run = floe_run_new ();
+  machine->run = floe_run_new (machine);
   report_on_and_on (machine, "{\"nospace\": false}");
   g_assert_cmpuint (lines, ==, 1);
   lines = changes = 0;
