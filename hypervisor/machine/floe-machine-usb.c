@@ -10,6 +10,7 @@
 #define PREFIX "floe-usb-"
 /* QEMU removes a USB device before it answers; the guest is not asked. */
 #define DELETED_TIMEOUT_US (5 * G_USEC_PER_SEC)
+#define SWEEP_POLL_US 20000
 
 typedef struct {
   char *id;   /* of device and, for a disk, node */
@@ -413,24 +414,54 @@ floe_machine_usb_free (FloeMachineUsb *usb)
   g_free (usb);
 }
 
+/* Ids of ours that QEMU has. */
+static GPtrArray *
+list_ours (FloeQmp *qmp, GError **error)
+{
+  GPtrArray *ids = floe_qmp_list_devices (qmp, error);
+
+  for (guint i = ids == NULL ? 0 : ids->len; i-- > 0;)
+    if (!g_str_has_prefix (g_ptr_array_index (ids, i), PREFIX))
+      g_ptr_array_remove_index (ids, i);
+  return ids;
+}
+
+/* Asked again and again: nobody listens to events yet. */
+static gboolean
+wait_none (FloeQmp *qmp, GError **error)
+{
+  gint64 deadline = g_get_monotonic_time () + DELETED_TIMEOUT_US;
+
+  for (;;) {
+    g_autoptr (GPtrArray) ids = list_ours (qmp, error);
+
+    if (ids == NULL)
+      return FALSE;
+    if (ids->len == 0)
+      return TRUE;
+    if (g_get_monotonic_time () >= deadline)
+      return floe_error_set (error, FLOE_ERROR_PEER, "QEMU does not let go of USB device %s",
+                             (const char *)g_ptr_array_index (ids, 0));
+    g_usleep (SWEEP_POLL_US);
+  }
+}
+
 gboolean
 floe_machine_usb_sweep (FloeQmp *qmp, GError **error)
 {
-  g_autoptr (GPtrArray) ids = floe_qmp_list_devices (qmp, error);
+  g_autoptr (GPtrArray) ids = list_ours (qmp, error);
   g_autoptr (GArray) sets = NULL;
 
   if (ids == NULL)
     return FALSE;
-  for (guint i = 0; i < ids->len; i++) {
-    const char *id = g_ptr_array_index (ids, i);
-
-    if (!g_str_has_prefix (id, PREFIX))
-      continue;
-    if (!floe_qmp_device_del (qmp, id, error))
+  for (guint i = 0; i < ids->len; i++)
+    if (!floe_qmp_device_del (qmp, g_ptr_array_index (ids, i), error))
       return FALSE;
-    /* A whole device has no node. */
-    (void)!floe_qmp_blockdev_del (qmp, id, NULL);
-  }
+  if (!wait_none (qmp, error))
+    return FALSE;
+  /* A whole device has no node. */
+  for (guint i = 0; i < ids->len; i++)
+    (void)!floe_qmp_blockdev_del (qmp, g_ptr_array_index (ids, i), NULL);
   sets = floe_qmp_query_fdsets (qmp, PREFIX, error);
   if (sets == NULL)
     return FALSE;
