@@ -227,17 +227,14 @@ void
 hostile_guest_init (HostileGuest *guest, unsigned slot)
 {
   FloeNetPool pool;
-  char text[64];
 
   memset (guest, 0, sizeof *guest);
   g_assert_true (floe_net_pool_parse (FLOE_NET_POOL_DEFAULT, &pool, NULL));
   g_assert_true (floe_net_identity (&pool, slot, &guest->identity, NULL));
   memcpy (guest->peer, guest->identity.host, 4);
   memcpy (guest->peer_mac, guest->identity.host_mac, 6);
-  snprintf (text, sizeof text, "fdf1:e77:0:%x::2", slot);
-  hostile_address6 (text, guest->guest6);
-  snprintf (text, sizeof text, "fdf1:e77:0:%x::1", slot);
-  hostile_address6 (text, guest->peer6);
+  memcpy (guest->guest6, guest->identity.guest6, 16);
+  memcpy (guest->peer6, guest->identity.host6, 16);
   set_local6 (guest->local6, guest->identity.guest_mac);
   guest->frames = g_ptr_array_new_with_free_func (g_free);
 }

@@ -9,10 +9,47 @@
 typedef struct {
   const HostileGuest *guest;
   int fd;
-  uint16_t port; /* of this attempt's flows: answers to earlier ones are still being repeated */
+  gboolean servers; /* those of the endpoint's are asked: DHCP, router advertisements */
+  uint16_t port;    /* of this attempt's flows: answers to earlier ones are still being repeated */
 } Legit;
 
 typedef gboolean (*Wanted) (const Legit *legit, const uint8_t *frame, size_t size, unsigned detail);
+
+static gboolean
+is_ip6 (const uint8_t *frame, size_t size, unsigned protocol)
+{
+  return size >= 62 && frame[12] == 0x86 && frame[13] == 0xdd && frame[20] == protocol;
+}
+
+/* The host asks where the guest is, too: without an answer it would forget it. */
+static void
+answer_neighbour (const Legit *legit, const uint8_t *frame, size_t size)
+{
+  const HostileGuest *guest = legit->guest;
+  HostileFrame reply;
+
+  if (frame[12] == 8 && frame[13] == 6 && size >= 42 && frame[21] == 1 && memcmp (frame + 38, guest->ip, 4) == 0) {
+    hostile_put_ether (&reply, guest, frame + 6, ETH_P_ARP);
+    hostile_put (&reply, "\0\1\10\0\6\4\0\2", 8);
+    hostile_put (&reply, guest->mac, 6);
+    hostile_put (&reply, guest->ip, 4);
+    hostile_put (&reply, frame + 22, 10);
+  } else if (is_ip6 (frame, size, 58) && size >= 78 && frame[54] == 135
+             && (memcmp (frame + 62, guest->ip6, 16) == 0 || memcmp (frame + 62, guest->link6, 16) == 0)) {
+    uint8_t body[32] = { 136, [4] = 0x60, [24] = 2, [25] = 1 };
+
+    memcpy (body + 8, frame + 62, 16);
+    memcpy (body + 26, guest->mac, 6);
+    hostile_put_ether (&reply, guest, frame + 6, ETH_P_IPV6);
+    hostile_put_ip6 (&reply, frame + 62, frame + 22, 58, sizeof body, 255);
+    hostile_put (&reply, body, sizeof body);
+    hostile_finish6 (&reply, reply.size - sizeof body, 2, frame + 62, frame + 22, 58);
+  } else {
+    return;
+  }
+  if (write (legit->fd, reply.bytes, reply.size) < 0)
+    return; /* what was asked is not answered, which shows */
+}
 
 /* Sends FRAME and waits for what is WANTED: five times, a second each. */
 static gboolean
@@ -29,8 +66,11 @@ ask (const Legit *legit, const HostileFrame *frame, Wanted wanted, unsigned deta
     while (g_get_monotonic_time () < end && poll (&poll_fd, 1, (int)((end - g_get_monotonic_time ()) / 1000) + 1) > 0) {
       ssize_t got = read (legit->fd, buffer, sizeof buffer);
 
-      if (got > HOSTILE_VNET + 34 && wanted (legit, buffer + HOSTILE_VNET, (size_t)got - HOSTILE_VNET, detail))
+      if (got <= HOSTILE_VNET + 34)
+        continue;
+      if (wanted (legit, buffer + HOSTILE_VNET, (size_t)got - HOSTILE_VNET, detail))
         return TRUE;
+      answer_neighbour (legit, buffer + HOSTILE_VNET, (size_t)got - HOSTILE_VNET);
     }
   }
   return FALSE;
@@ -41,12 +81,6 @@ is_ip (const Legit *legit, const uint8_t *frame, size_t size, unsigned protocol)
 {
   return size >= 42 && memcmp (frame, legit->guest->identity.guest_mac, 6) == 0 && frame[12] == 8 && frame[13] == 0
          && frame[23] == protocol;
-}
-
-static gboolean
-is_ip6 (const uint8_t *frame, size_t size, unsigned protocol)
-{
-  return size >= 62 && frame[12] == 0x86 && frame[13] == 0xdd && frame[20] == protocol;
 }
 
 static gboolean
@@ -164,7 +198,7 @@ legit4 (const Legit *legit, GString *said)
   hostile_put (&frame, "\0\0\0\0\0\0", 6);
   hostile_put (&frame, guest->peer, 4);
   g_string_append_printf (said, "arp %d", ask (legit, &frame, is_arp_reply, 0));
-  g_string_append_printf (said, " dhcp %d", does_dhcp (legit));
+  g_string_append_printf (said, " dhcp %d", legit->servers && does_dhcp (legit));
 
   hostile_put_ether (&frame, guest, guest->peer_mac, ETH_P_IP);
   hostile_put_ip (&frame, guest->ip, world, 1, 8, 0, NULL, 0);
@@ -294,8 +328,8 @@ legit6 (const Legit *legit, GString *said)
 
   hostile_address6 (HOSTILE_WORLD6, world);
   g_string_append_printf (said, " nd %d", does_discovery (legit));
-  g_string_append_printf (said, " ra %d", does_solicitation (legit));
-  g_string_append_printf (said, " dhcp6 %d", does_dhcp6 (legit));
+  g_string_append_printf (said, " ra %d", legit->servers && does_solicitation (legit));
+  g_string_append_printf (said, " dhcp6 %d", legit->servers && does_dhcp6 (legit));
 
   build_icmp6 (guest, &frame, guest->ip6, world, echo, sizeof echo, 64);
   g_string_append_printf (said, " icmp6 %d", ask (legit, &frame, is_icmp6, 129));
@@ -350,10 +384,10 @@ does_dns (const Legit *legit, const char *name, gboolean six)
 }
 
 char *
-hostile_legit (const HostileGuest *guest, int fd, const char *name)
+hostile_legit (const HostileGuest *guest, int fd, const char *name, gboolean servers)
 {
   GString *said = g_string_new (NULL);
-  Legit legit = { guest, fd, 0 };
+  Legit legit = { guest, fd, servers, 0 };
 
   /* Another at each call: the last flow's answers must not pass for this one's. */
   legit.port = (uint16_t)(20000 + g_random_int_range (0, 20000));

@@ -146,5 +146,6 @@ void hostile_add_bad_headers6 (HostileGuest *guest);
 
 /* Asks over the tap FD, waits for each answer (five tries of a second each), and says in words what was answered:
  * "arp 1 dhcp 1 icmp 1 udp 1 tcp 1", with guest->six also "nd 1 ra 1 dhcp6 1 icmp6 1 udp6 1 tcp6 1", with NAME also "dns 1"
- * and, with both, "dns6 1": NAME asked of the router. Caller frees. */
-char *hostile_legit (const HostileGuest *guest, int fd, const char *name);
+ * and, with both, "dns6 1": NAME asked of the router. Without SERVERS, DHCP and
+ * router advertisements are not waited for (0). Caller frees. */
+char *hostile_legit (const HostileGuest *guest, int fd, const char *name, gboolean servers);

@@ -27,8 +27,9 @@
  * on an interface, in the namespace it runs in, until SIGTERM host                              counts marked packets that
  * the IP stack here delivers to itself, until SIGTERM
  *
- * Lines: "hostile ROUNDS [KIND]", "flood FRAMES" (as many, as fast as the tap takes them), "legit [NAME]", "drain"; while
- * chasing "count" and "pause", "go". WORDs change the card's addresses (hostile_guest_set). */
+ * Lines: "hostile ROUNDS [KIND]", "flood FRAMES" (as many, as fast as the tap takes them), "legit [NAME]" or "legit alone"
+ * (no server of the endpoint's is there), "drain"; while chasing "count" and "pause", "go". WORDs change the card's
+ * addresses (hostile_guest_set). */
 
 typedef struct {
   HostileGuest hostile;
@@ -191,7 +192,8 @@ do_early (const char *name)
 static void
 do_legit (Guest *guest, const char *name)
 {
-  g_autofree char *said = hostile_legit (&guest->hostile, guest->fd, name);
+  gboolean alone = g_strcmp0 (name, "alone") == 0;
+  g_autofree char *said = hostile_legit (&guest->hostile, guest->fd, alone ? NULL : name, !alone);
 
   printf ("legit %s\n", said);
 }
