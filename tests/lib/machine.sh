@@ -35,11 +35,15 @@ XML
   wait_for 10 'the bus' test -S /run/dbus/system_bus_socket
 }
 
-# make_guest: guest.raw, 8 MiB, each chunk different.
-make_guest() {
+# make_sector: sector.bin, the guest of one sector.
+make_sector() {
   gcc -m32 -c -o guest.o "$SOURCE/tests/lib/disk-guest.S"
   ld -m elf_i386 -Ttext 0x7c00 --oformat binary -o sector.bin guest.o
   [ "$(stat -c %s sector.bin)" = 512 ] || die "the boot sector has $(stat -c %s sector.bin) bytes"
+}
+# make_guest: guest.raw, 8 MiB, each chunk different.
+make_guest() {
+  [ -e sector.bin ] || make_sector
   openssl enc -aes-256-ctr -nosalt -K 0 -iv 0 </dev/zero 2>/dev/null | head -c 8388608 >guest.raw || true
   dd if=/dev/zero of=guest.raw bs=4096 count=1 conv=notrunc status=none
   dd if=sector.bin of=guest.raw conv=notrunc status=none
