@@ -24,11 +24,12 @@
 # QEMU has the controllers that q35 has, and virtio; USB controllers, network cards and disks are for VM_ARGS.
 
 . "$SOURCE/tests/lib/debian13.sh"
+. "$SOURCE/tests/lib/trixie.sh"
 
 vm_recipe=1
 vm_packages=(linux-image-amd64 kmod udev busybox-static erofs-utils qemu-system-x86 qemu-system-modules-spice qemu-utils nbdkit
   dbus dbus-daemon polkitd nftables iproute2 dnsmasq-base conntrack tcpdump procps libglib2.0-bin socat jq openssl util-linux
-  iputils-ping python3-minimal usbutils strace dosfstools e2fsprogs
+  iputils-ping python3-minimal usbutils strace dosfstools e2fsprogs syslinux syslinux-common mtools xz-utils curl iperf3
   libjansson4 libssl3t64 libzstd1 libcurl4t64 libmicrohttpd12t64 libnftnl11 libmnl0 libcap-ng0 libseccomp2 libpolkit-gobject-1-0
   libglib2.0-0t64 libusb-1.0-0 libusbredirparser1t64)
 # What the machine needs to find its root: in the initrd, with all that these depend on.
@@ -37,43 +38,57 @@ vm_modules=(virtio_pci virtio_blk virtio_console erofs overlay 9pnet_virtio 9p)
 # vm_prepare: before the sandbox, since it needs the archive's network when nothing is cached. Sets VM_BOOT: a directory with kernel, initrd
 # and root file system.
 vm_prepare() {
-  local tree compiler
   need mmdebstrap
   need qemu-system-x86_64
-  tree=$("$SOURCE/tests/lib/trixie.sh" vm "${vm_packages[@]}")
-  VM_BOOT=$tree.boot-$( (echo $vm_recipe; cat "$SOURCE/tests/lib/vm-initrd.sh"; printf '%s\n' "${vm_modules[@]}") | sha256sum | cut -c1-16)
+  "$SOURCE/tests/lib/trixie.sh" vm "${vm_packages[@]}" >/dev/null
+  VM_BOOT=$(vm_made boot vm-initrd.sh "${vm_modules[@]}") || die 'kernel, initrd and root file system of the test machine'
   export VM_BOOT
-  if [ ! -d "$VM_BOOT" ]; then
-    exec 8>"$VM_BOOT.lock"
-    flock 8
-    [ -d "$VM_BOOT" ] || vm_make_boot "$tree" || die 'the root file system of the test machine'
-    exec 8>&-
-  fi
-  compiler=$(debian13_tree)
   say 'building for Debian 13'
-  debian13_build "$compiler" gcc || die 'build for Debian 13'
+  debian13_build "$(debian13_tree)" gcc || die 'build for Debian 13'
 }
 
-vm_make_boot() {
-  local tree=$1
-  say 'kernel, initrd and root file system of the test machine'
-  rm -rf "$VM_BOOT.part"
-  mkdir "$VM_BOOT.part"
-  # The tree's own tools make them; what they write, they write into $VM_BOOT.part.
+# vm_in_tree TREE OUT SCRIPT ARGUMENT...: runs a script of tests/lib in a copy of TREE, with TREE at /tree, and OUT at /out for what it makes.
+vm_in_tree() {
   unshare --mount --pid --fork --kill-child=KILL bash -euc '
-    tree=$1 out=$2 script=$3; shift 3
+    tree=$1 out=$2 library=$3 script=$4; shift 4
     mount -t tmpfs tmpfs /run
     mkdir /run/upper /run/work /run/root
     mount -t overlay -o "lowerdir=$tree,upperdir=/run/upper,workdir=/run/work" overlay /run/root
-    mkdir /run/root/out /run/root/tree
+    mkdir /run/root/out /run/root/tree /run/root/library
     mount --bind "$out" /run/root/out
     mount --bind "$tree" /run/root/tree
-    cp "$script" /run/root/vm-initrd.sh
+    mount --bind "$library" /run/root/library
     mount -t proc proc /run/root/proc
-    exec chroot /run/root /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin sh /vm-initrd.sh /tree /out "$@"
-  ' bash "$tree" "$VM_BOOT.part" "$SOURCE/tests/lib/vm-initrd.sh" "${vm_modules[@]}" || return 1
-  sync -f "$VM_BOOT.part"
-  mv -T "$VM_BOOT.part" "$VM_BOOT"
+    exec chroot /run/root /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin sh "/library/$script" /tree /out "$@"
+  ' bash "$1" "$2" "$SOURCE/tests/lib" "${@:3}"
+}
+
+# vm_made NAME SCRIPT ARGUMENT...: prints the directory that vm_in_tree made with them, kept beside the tree by the content of all of it.
+vm_made() (
+  name=$1 script=$2; shift
+  tree=$(trixie_path vm "${vm_packages[@]}")
+  made=$tree.$name-$( (echo $vm_recipe "$*"; cd "$SOURCE/tests/lib"; cat "$script"; for word in "$@"; do case $word in /library/*) cat "${word#/library/}" ;; esac; done) |
+    sha256sum | cut -c1-16)
+  if [ ! -d "$made" ]; then
+    exec 8>"$made.lock"
+    flock 8
+    if [ ! -d "$made" ]; then
+      rm -rf "$made.part"
+      mkdir "$made.part"
+      vm_in_tree "$tree" "$made.part" "$@" >&2 || exit 1
+      sync -f "$made.part"
+      mv -T "$made.part" "$made"
+    fi
+  fi
+  echo "$made"
+)
+
+# vm_guest INIT MODULE...: prints the path of a disk for a guest within the test machine (tests/lib/vm-guest.sh); INIT is a file of tests/lib. After
+# vm_prepare, and before the sandbox too.
+vm_guest() {
+  local init=$1 made; shift
+  made=$(vm_made guest vm-guest.sh "/library/$init" "$@") || return 1
+  echo "$made/guest.raw"
 }
 
 vm_start() {
@@ -114,11 +129,11 @@ vm_wait() {
   # If QEMU has not even opened it, the reader would wait for ever.
   kill "$VM_CAT" 2>/dev/null && sleep 0.2
   wait "$VM_CAT" 2>/dev/null || true
-  cat "$WORK/${VM_NAME:-vm}.qemu" >&2
   if [ -s "$VM_DIR/status" ]; then
     status=$(cat "$VM_DIR/status")
   else
-    say 'the test machine ended without a status; its console:'
+    say 'the test machine ended without a status; what QEMU said, and its console:'
+    tail -n 5 "$WORK/${VM_NAME:-vm}.qemu" >&2
     tail -n 40 "$VM_LOG" >&2
   fi
   return "$status"
