@@ -58,8 +58,8 @@ endpoint_up office
 for machine in one two; do [ "$(machine_get $machine State)" != stopped ] || vm start $machine; done
 began=$SECONDS
 one=02:f1:0e:00:00:00 two=02:f1:0e:00:00:04
-wait_for 300 'guest one to come up' guest_is_up $one
-wait_for 120 'guest two to come up' guest_is_up $two
+wait_for 900 'guest one to come up' guest_is_up $one
+wait_for 600 'guest two to come up' guest_is_up $two
 say "both guests are up after $((SECONDS - began)) s"
 
 say 'by name, and what the name stands for only then'
