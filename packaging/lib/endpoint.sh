@@ -174,6 +174,8 @@ root=/run/floe/root.json
 [host]
 uid_base=630000
 usb=observe
+[programs]
+resolver=/run/programs/bin/floe-resolver
 TXT
 }
 

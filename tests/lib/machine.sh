@@ -81,6 +81,7 @@ root=/run/floe/root.json
 usb=observe
 [programs]
 plugin=$BUILD/lib/nbdkit-floe-plugin.so
+resolver=$BUILD/bin/floe-resolver
 TXT
 }
 
