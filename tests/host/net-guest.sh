@@ -55,7 +55,8 @@ make_archive floe-hello
 write_policy
 server_data "$WORK/policy.json"
 endpoint_up office
-for machine in one two; do [ "$(machine_get $machine State)" != stopped ] || vm start $machine; done
+is_going() { machine_is "$1" starting || machine_is "$1" running; }
+for machine in one two; do wait_for 120 "machine $machine to start by itself" is_going $machine; done
 began=$SECONDS
 one=02:f1:0e:00:00:00 two=02:f1:0e:00:00:04
 wait_for 900 'guest one to come up' guest_is_up $one
