@@ -238,6 +238,78 @@ run_stats (int argc, char **argv, GError **error)
   return TRUE;
 }
 
+static const char *
+text_in (GVariant *dict, const char *key)
+{
+  const char *text = "";
+
+  g_variant_lookup (dict, key, "&s", &text);
+  return *text == '\0' ? "-" : text;
+}
+
+static void
+print_bound (GVariant *bound)
+{
+  GVariantIter iter;
+  GVariant *entry;
+
+  if (g_variant_n_children (bound) == 0)
+    return;
+  g_print ("\n%-24s %-40s %s\n", "RULE BY NAME", "ADDRESS NOW", "SECONDS");
+  g_variant_iter_init (&iter, bound);
+  while ((entry = g_variant_iter_next_value (&iter)) != NULL) {
+    g_autoptr (GVariant) held G_GNUC_UNUSED = entry;
+    guint32 seconds = 0;
+
+    g_variant_lookup (entry, "seconds", "u", &seconds);
+    g_print ("%-24s %-40s %7u\n", text_in (entry, "rule"), text_in (entry, "address"), seconds);
+  }
+}
+
+static void
+print_card (GVariant *card)
+{
+  g_autoptr (GVariant) rules = g_variant_lookup_value (card, "rules", G_VARIANT_TYPE ("aa{sv}"));
+  g_autoptr (GVariant) bound = g_variant_lookup_value (card, "bound", G_VARIANT_TYPE ("aa{sv}"));
+  guint64 allowed = 0, dropped = 0;
+
+  g_variant_lookup (card, "allowed_packets", "t", &allowed);
+  g_variant_lookup (card, "dropped_packets", "t", &dropped);
+  g_print ("network  %s (%s), tap %s\n", text_in (card, "network"), text_in (card, "mode"), text_in (card, "tap"));
+  g_print ("guest    %s  %s  %s\n", text_in (card, "mac"), text_in (card, "address"), text_in (card, "address6"));
+  g_print ("packets  %" G_GUINT64_FORMAT " allowed, %" G_GUINT64_FORMAT " dropped\n", allowed, dropped);
+  if (rules != NULL)
+    print_rules (rules);
+  if (bound != NULL)
+    print_bound (bound);
+}
+
+static gboolean
+run_net (int argc, char **argv, GError **error)
+{
+  g_autoptr (FloeHypervisor1Machine) machine = NULL;
+  g_autoptr (GVariant) counters = NULL, cards = NULL;
+
+  if (!parse_plain ("net", 1, &argc, &argv, error))
+    return FALSE;
+  machine = find_machine (argv[1], error);
+  if (machine == NULL || !outcome (floe_hypervisor1_machine_call_statistics_sync (machine, &counters, NULL, error), error))
+    return FALSE;
+  cards = g_variant_lookup_value (counters, "cards", G_VARIANT_TYPE ("aa{sv}"));
+  if (cards == NULL || g_variant_n_children (cards) == 0) {
+    g_print ("%s has no network card now\n", argv[1]);
+    return TRUE;
+  }
+  for (gsize i = 0; i < g_variant_n_children (cards); i++) {
+    g_autoptr (GVariant) card = g_variant_get_child_value (cards, i);
+
+    if (i > 0)
+      g_print ("\n");
+    print_card (card);
+  }
+  return TRUE;
+}
+
 static gboolean
 run_status (int argc, char **argv, GError **error)
 {
@@ -511,6 +583,7 @@ static const FloeCommand commands[] = {
   { "reset", "ID", "press the machine's reset button", run_reset },
   { "suspend", "ID", "save the machine to disk and end it", run_suspend },
   { "resume", "ID", "go on where suspend ended", run_resume },
+  { "net", "ID", "its network cards: packets by rule, names, addresses", run_net },
   { "stats", "ID", "packets by rule, address, processes", run_stats },
   { "display", "ID", "how the machine's display is reached", run_display },
   { "usb", "", "USB devices, their verdicts, and who has them", run_usb },

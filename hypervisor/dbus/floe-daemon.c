@@ -323,10 +323,32 @@ refresh (gpointer data, guint64 *version, GError **error)
   return done;
 }
 
+static void
+on_net_event (const FloeNetEvent *event, gpointer data)
+{
+  floe_export_net_event (data, event);
+}
+
+/* Time windows are local time, the kernel's clock is not. */
+static void
+follow_zone (FloeDaemon *daemon)
+{
+  GHashTableIter iter;
+  gpointer machine;
+
+  if (daemon->host->net == NULL || !floe_net_take_zone (daemon->host->net))
+    return;
+  g_hash_table_iter_init (&iter, daemon->machines);
+  while (g_hash_table_iter_next (&iter, NULL, &machine))
+    floe_machine_refresh_network (machine);
+}
+
 static gboolean
 on_tick (gpointer data)
 {
   FloeDaemon *daemon = data;
+
+  follow_zone (daemon);
 
   check_lease (daemon);
   floe_export_update_background (daemon->export);
@@ -464,6 +486,8 @@ floe_daemon_new (FloeHost *host, GDBusConnection *bus, GError **error)
   adopt_all (daemon);
   daemon->authority = floe_authority_new (bus);
   daemon->export = floe_export_new (bus, host, daemon->authority, &actions);
+  if (host->net != NULL)
+    floe_net_set_audit (host->net, on_net_event, daemon->export);
   open_usb (daemon, bus);
   return g_steal_pointer (&daemon);
 }
@@ -511,6 +535,8 @@ floe_daemon_free (FloeDaemon *daemon)
   if (daemon->tick != 0)
     g_source_remove (daemon->tick);
   g_clear_pointer (&daemon->usb, floe_daemon_usb_free);
+  if (daemon->host->net != NULL)
+    floe_net_set_audit (daemon->host->net, NULL, NULL);
   g_clear_pointer (&daemon->export, floe_export_free);
   g_hash_table_iter_init (&iter, daemon->machines);
   while (g_hash_table_iter_next (&iter, NULL, &machine))

@@ -475,6 +475,37 @@ floe_export_remove_machine (FloeExport *export, FloeMachine *machine)
   g_hash_table_remove (export->machines, floe_machine_id (machine));
 }
 
+/* -- Network ---------------------------------------------------------------------------------------------------------- */
+
+void
+floe_export_net_event (FloeExport *export, const FloeNetEvent *event)
+{
+  g_autofree char *count = g_strdup_printf ("%" G_GUINT64_FORMAT, event->count);
+  g_autofree char *source_port = event->source_port == 0 ? NULL : g_strdup_printf ("%u", event->source_port);
+  g_autofree char *destination_port = event->destination_port == 0 ? NULL : g_strdup_printf ("%u", event->destination_port);
+  const struct {
+    const char *key, *value;
+  } texts[] = {
+    { "machine", event->machine }, { "network", event->network },   { "verdict", event->verdict },         { "rule", event->rule },
+    { "protocol", event->protocol }, { "source", event->source }, { "destination", event->destination }, { "name", event->name },
+  };
+  GVariantDict dict;
+
+#define OR_NULL(text) (*(text) != '\0' ? (text) : NULL)
+  floe_log (G_LOG_LEVEL_MESSAGE, "packets", "VM", event->machine, "NETWORK", event->network, "VERDICT", event->verdict, "RULE",
+            OR_NULL (event->rule), "PROTOCOL", OR_NULL (event->protocol), "SOURCE", OR_NULL (event->source), "SOURCE_PORT", source_port,
+            "DESTINATION", OR_NULL (event->destination), "DESTINATION_PORT", destination_port, "NAME", OR_NULL (event->name), "COUNT",
+            count, NULL);
+#undef OR_NULL
+  g_variant_dict_init (&dict, NULL);
+  for (size_t i = 0; i < G_N_ELEMENTS (texts); i++)
+    g_variant_dict_insert (&dict, texts[i].key, "s", texts[i].value);
+  g_variant_dict_insert (&dict, "source_port", "q", (guint16)event->source_port);
+  g_variant_dict_insert (&dict, "destination_port", "q", (guint16)event->destination_port);
+  g_variant_dict_insert (&dict, "count", "t", event->count);
+  floe_hypervisor1_emit_audit (export->root, "net", g_variant_dict_end (&dict));
+}
+
 /* -- USB -------------------------------------------------------------------------------------------------------------- */
 
 static const char *

@@ -29,6 +29,8 @@ void floe_export_set_policy (FloeExport *export, FloeInForce *in_force, const ch
 void floe_export_add_machine (FloeExport *export, FloeMachine *machine);
 void floe_export_update_machine (FloeExport *export, FloeMachine *machine);
 void floe_export_remove_machine (FloeExport *export, FloeMachine *machine);
+/* Tells what a machine's card let through or not: as an audit event and in the log. */
+void floe_export_net_event (FloeExport *export, const FloeNetEvent *event);
 /* DEVICES of FloeUsbDevice; CHANGED (may be NULL) is told as an audit event. */
 void floe_export_usb_changed (FloeExport *export, GPtrArray *devices, const FloeUsbDevice *changed, gboolean gone);
 /* FALSE while a machine is starting. */

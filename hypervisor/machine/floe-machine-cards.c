@@ -171,6 +171,32 @@ rules_variant (GPtrArray *rules)
   return g_variant_builder_end (&list);
 }
 
+static const char *const mode_names[] = {
+  [FLOE_POLICY_NETWORK_NONE] = "none", [FLOE_POLICY_NETWORK_NAT] = "nat",       [FLOE_POLICY_NETWORK_BRIDGE] = "bridge",
+  [FLOE_POLICY_NETWORK_VLAN] = "vlan", [FLOE_POLICY_NETWORK_FILTER] = "filter",
+};
+
+/* Addresses that names are bound to now. */
+static GVariant *
+bound_variant (FloeNetCard *card, const FloePolicyNetwork *network)
+{
+  g_autoptr (GArray) bound = floe_net_card_bound (card, network);
+  GVariantBuilder list;
+
+  g_variant_builder_init (&list, G_VARIANT_TYPE ("aa{sv}"));
+  for (guint i = 0; bound != NULL && i < bound->len; i++) {
+    const FloeNetBound *binding = &g_array_index (bound, FloeNetBound, i);
+    GVariantDict entry;
+
+    g_variant_dict_init (&entry, NULL);
+    g_variant_dict_insert (&entry, "rule", "s", binding->rule);
+    g_variant_dict_insert (&entry, "address", "s", binding->address);
+    g_variant_dict_insert (&entry, "seconds", "u", (guint32)binding->seconds);
+    g_variant_builder_add_value (&list, g_variant_dict_end (&entry));
+  }
+  return g_variant_builder_end (&list);
+}
+
 static void
 insert_card (GVariantDict *dict, FloeNetCard *card, const FloeNetStatistics *statistics)
 {
@@ -178,18 +204,20 @@ insert_card (GVariantDict *dict, FloeNetCard *card, const FloeNetStatistics *sta
   g_variant_dict_insert (dict, "dropped_packets", "t", statistics->dropped_packets);
   g_variant_dict_insert_value (dict, "rules", rules_variant (statistics->rules));
   g_variant_dict_insert (dict, "address", "s", floe_net_card_address (card));
+  g_variant_dict_insert (dict, "address6", "s", floe_net_card_address6 (card));
   g_variant_dict_insert (dict, "mac", "s", floe_net_card_mac (card));
   g_variant_dict_insert (dict, "tap", "s", floe_net_card_tap (card));
 }
 
 gboolean
-floe_machine_count_cards (FloeRun *run, GVariantDict *counters, GError **error)
+floe_machine_count_cards (FloeMachine *machine, FloeRun *run, GVariantDict *counters, GError **error)
 {
   GVariantBuilder cards;
 
   g_variant_builder_init (&cards, G_VARIANT_TYPE ("aa{sv}"));
   for (size_t i = 0; i < run->n_cards; i++) {
     g_autoptr (FloeNetStatistics) statistics = floe_net_card_statistics (run->cards[i], error);
+    FloeNetCardSpec spec = describe_now (machine, run, i);
     GVariantDict card;
 
     if (statistics == NULL) {
@@ -198,6 +226,8 @@ floe_machine_count_cards (FloeRun *run, GVariantDict *counters, GError **error)
     }
     g_variant_dict_init (&card, NULL);
     g_variant_dict_insert (&card, "network", "s", run->record->cards[i]);
+    g_variant_dict_insert (&card, "mode", "s", mode_names[spec.network->mode]);
+    g_variant_dict_insert_value (&card, "bound", bound_variant (run->cards[i], spec.network));
     insert_card (&card, run->cards[i], statistics);
     g_variant_builder_add_value (&cards, g_variant_dict_end (&card));
     if (i == 0)

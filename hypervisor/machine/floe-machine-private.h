@@ -112,7 +112,7 @@ void floe_machine_replace_cards (FloeMachine *machine, FloeRun *run);
 void floe_machine_close_cards (FloeMachine *machine, FloeRun *run);
 void floe_machine_stop_servers (FloeRun *run);
 /* Adds what Statistics() tells of networks. */
-gboolean floe_machine_count_cards (FloeRun *run, GVariantDict *counters, GError **error) FLOE_WARN_UNUSED;
+gboolean floe_machine_count_cards (FloeMachine *machine, FloeRun *run, GVariantDict *counters, GError **error) FLOE_WARN_UNUSED;
 
 /* -- floe-machine-suspend.c ------------------------------------------------------------------------------------------- */
 

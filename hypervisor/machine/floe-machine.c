@@ -262,6 +262,18 @@ floe_machine_set_policy (FloeMachine *machine, FloePolicy *policy, const FloePol
 }
 
 void
+floe_machine_refresh_network (FloeMachine *machine)
+{
+  FloeRun *run;
+
+  g_mutex_lock (&machine->lock);
+  run = machine->run;
+  g_mutex_unlock (&machine->lock);
+  if (run != NULL)
+    floe_machine_replace_cards (machine, run);
+}
+
+void
 floe_machine_set_barred (FloeMachine *machine, const char *reason)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&machine->lock);
@@ -616,7 +628,7 @@ read_counters (gpointer data)
   if (run->qemu != NULL)
     g_variant_dict_insert (reading->counters, "pid", "u", (guint32)floe_process_pid (run->qemu));
   g_variant_dict_insert (reading->counters, "nbd_pid", "u", nbdkit == NULL ? 0 : (guint32)floe_process_pid (nbdkit));
-  reading->done = floe_machine_count_cards (run, reading->counters, reading->error);
+  reading->done = floe_machine_count_cards (reading->machine, run, reading->counters, reading->error);
 }
 
 /* Taken down on this thread only, so that what RUN has stays while it is spoken to. */

@@ -41,6 +41,8 @@ const char *floe_machine_id (const FloeMachine *machine);
  * the policy any more. */
 void floe_machine_set_policy (FloeMachine *machine, FloePolicy *policy, const FloePolicyMachine *spec,
                               FloeLibraryImage *image, const char *problem);
+/* Loads its cards' rules anew: something that they depend on besides the policy has changed. */
+void floe_machine_refresh_network (FloeMachine *machine);
 /* Why no machine may start now (the lease has run out), or NULL. */
 void floe_machine_set_barred (FloeMachine *machine, const char *reason);
 

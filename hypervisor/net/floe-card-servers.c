@@ -3,6 +3,7 @@
 
 #include "common/floe-log.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -134,9 +135,7 @@ lease_learnt (const FloePolicyAddress *address, uint32_t lease_s, gpointer data)
 static void
 resolver_said (const FloeResolverEvent *event, gpointer data)
 {
-  FloeNetCard *card = data;
-
-  floe_debug ("resolver", "TAP", card->identity.tap, "EVENT", floe_resolver_event_name (event->kind), "NAME", event->name);
+  floe_net_audit_resolver (data, event);
 }
 
 static gboolean
@@ -218,4 +217,20 @@ int
 floe_net_card_resolver_pid (FloeNetCard *card)
 {
   return card->resolver == NULL ? 0 : floe_resolver_pid (card->resolver);
+}
+
+GArray *
+floe_net_card_bound (FloeNetCard *card, const FloePolicyNetwork *network)
+{
+  GArray *bound = g_array_new (FALSE, TRUE, sizeof (FloeNetBound));
+  g_autoptr (GArray) bindings = card->resolver == NULL ? NULL : floe_resolver_bindings (card->resolver, network);
+
+  for (guint i = 0; bindings != NULL && i < bindings->len; i++) {
+    const FloeResolverBinding *binding = &g_array_index (bindings, FloeResolverBinding, i);
+    FloeNetBound entry = { .rule = binding->rule, .seconds = binding->timeout_s };
+
+    inet_ntop (binding->address.family == 4 ? AF_INET : AF_INET6, binding->address.bytes, entry.address, sizeof entry.address);
+    g_array_append_val (bound, entry);
+  }
+  return bound;
 }

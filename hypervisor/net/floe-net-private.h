@@ -3,6 +3,7 @@
 
 #include "hypervisor/net/floe-bridge.h"
 #include "hypervisor/net/floe-dhcp.h"
+#include "hypervisor/net/floe-net-log.h"
 #include "hypervisor/net/floe-net.h"
 #include "hypervisor/net/floe-rules-netlink.h"
 #include "hypervisor/net/floe-tap.h"
@@ -19,6 +20,11 @@ struct _FloeNet {
   unsigned lacks;     /* of FloeRulesLack */
   int zone_offset;    /* that the rules in force were made with */
   GPtrArray *cards;   /* of FloeNetCard, borrowed: all that are open */
+  FloeNetAudit audit;
+  gpointer audit_data;
+  FloeNetListener *listener; /* NULL: the host has none, or another process listens */
+  FloeNetLogSum *sum;
+  guint tell; /* timer: there is something to tell */
 };
 
 /* What a card is for as long as it exists, and what a policy cannot make of it without a new start. */
@@ -51,6 +57,11 @@ struct _FloeNetCard {
   char learnt_text[16];
   gint64 learnt_until;      /* monotonic, microseconds; G_MAXINT64: for ever */
 };
+
+/* -- floe-net-audit.c ------------------------------------------------------------------------------------------------- */
+
+void floe_net_audit_close (FloeNet *net);
+void floe_net_audit_resolver (const FloeNetCard *card, const FloeResolverEvent *event);
 
 /* -- floe-card.c ------------------------------------------------------------------------------------------------------ */
 

@@ -97,6 +97,7 @@ floe_net_free (FloeNet *net)
 {
   if (net == NULL)
     return;
+  floe_net_audit_close (net);
   floe_netlink_close (net->filter);
   floe_netlink_close (net->route);
   g_clear_pointer (&net->cards, g_ptr_array_unref);

@@ -35,6 +35,24 @@ FloeNet *floe_net_new (const FloeNetConfig *config, GError **error) FLOE_WARN_UN
 void floe_net_free (FloeNet *net);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeNet, floe_net_free)
 
+/* What cards let through or did not, where policy asks for it to be told. */
+typedef struct {
+  const char *machine, *network;
+  const char *verdict; /* "allow" (a flow that begins), "drop"; "left-out": COUNT more that are not told one by one; of names and leases
+                          "dns-refused", "dns-inside", "dns-upstream", "dns-limit", "dhcp" (hypervisor/resolver/floe-resolver.h) */
+  const char *rule;        /* id; "" */
+  const char *protocol;    /* "tcp", "udp", "icmp", "icmp6", "arp", or a number; "" */
+  const char *source, *destination; /* addresses, "" where there is none */
+  unsigned source_port, destination_port; /* 0: none; of icmp the type is destination_port */
+  const char *name;        /* of names; "" */
+  guint64 count;
+} FloeNetEvent;
+
+/* Told every few seconds, a bounded number of them (floe-net-log.h), whatever guests do. AUDIT NULL: no longer. */
+#define FLOE_NET_EVENTS_INTERVAL_S 5
+typedef void (*FloeNetAudit) (const FloeNetEvent *event, gpointer data);
+void floe_net_set_audit (FloeNet *net, FloeNetAudit audit, gpointer data);
+
 /* Removes what is left of cards whose tap is gone (of a machine that ended while nobody watched): rules, routes, bridges and VLAN
  * devices of ours. Called once at start, after adoption. */
 gboolean floe_net_sweep (FloeNet *net, GError **error) FLOE_WARN_UNUSED;
@@ -94,6 +112,15 @@ const char *floe_net_card_address6 (FloeNetCard *card);
 /* Pids of its servers; 0 when there is none now. */
 int floe_net_card_dhcp_pid (FloeNetCard *card);
 int floe_net_card_resolver_pid (FloeNetCard *card);
+
+typedef struct {
+  const char *rule; /* lives as long as the network asked about */
+  char address[46];
+  unsigned seconds; /* that it stays bound, if the name is not asked for again */
+} FloeNetBound;
+
+/* What rules of NETWORK, which is the card's, name and its guest has asked for: of FloeNetBound. */
+GArray *floe_net_card_bound (FloeNetCard *card, const FloePolicyNetwork *network);
 
 typedef struct {
   char *rule;       /* id of the policy's rule, "default", "never-routed", or one of ours, "floe-…" (docs/network.md) */
