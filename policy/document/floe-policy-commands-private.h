@@ -35,5 +35,7 @@ parse_number (const char *text, guint64 max, guint64 *number)
 
 FloePolicyDocument *floe_policy_load (const char *path, GError **error) FLOE_WARN_UNUSED;
 
+/* `explain FILE packet ...`: ARGV as floe_cli_parse() takes it. */
+gboolean floe_policy_explain_packet_command (const FloeCommand *command, int argc, char **argv, GError **error);
 /* `explain FILE usb ...`: ARGV as floe_cli_parse() takes it. */
 gboolean floe_policy_explain_usb_command (const FloeCommand *command, int argc, char **argv, GError **error);

@@ -5,7 +5,6 @@
 #include "policy/document/floe-policy-explain.h"
 #include "policy/document/floe-policy-private.h"
 
-#include <netinet/in.h>
 
 enum { COMMAND_LINT, COMMAND_COMPILE, COMMAND_EXPLAIN, COMMAND_SCHEMA };
 
@@ -21,21 +20,22 @@ floe_policy_load (const char *path, GError **error)
 
 /* -- lint, compile, schema ---------------------------------------------------------------------------------------------- */
 
+/* TEXT gets what is to be said; whether the document is good. */
 static gboolean
-lint_one (const char *path)
+lint_one (const char *path, GString *text)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (FloePolicyDocument) document = floe_policy_load (path, &error);
   g_auto (GStrv) notes = NULL;
 
   if (document == NULL) {
-    g_print ("%s\n", error->message);
+    g_string_append_printf (text, "%s\n", error->message);
     return FALSE;
   }
   notes = floe_policy_notes (floe_policy_document_content (document));
   for (char **note = notes; *note != NULL; note++)
-    g_print ("%s: note: %s\n", path, *note);
-  g_print ("%s: ok\n", path);
+    g_string_append_printf (text, "%s: note: %s\n", path, *note);
+  g_string_append_printf (text, "%s: ok\n", path);
   return TRUE;
 }
 
@@ -48,8 +48,13 @@ run_lint (int argc, char **argv, GError **error)
     return FALSE;
   if (argc < 2)
     return usage (error, "lint FILE... wanted", NULL);
-  for (int i = 1; i < argc; i++)
-    refused += !lint_one (argv[i]);
+  for (int i = 1; i < argc; i++) {
+    g_autoptr (GString) text = g_string_new (NULL);
+
+    refused += !lint_one (argv[i], text);
+    if (!print (text->str, error))
+      return FALSE;
+  }
   if (refused > 0)
     return floe_error_set (error, FLOE_ERROR_INVALID, "%d of %d documents refused", refused, argc - 1);
   return TRUE;
@@ -78,72 +83,6 @@ run_schema (int argc, char **argv, GError **error)
   return print (floe_policy_schema, error);
 }
 
-/* -- explain packet ----------------------------------------------------------------------------------------------------- */
-
-static gboolean
-parse_protocol (const char *text, FloePolicyPacket *packet, GError **error)
-{
-  static const struct {
-    const char *name;
-    uint8_t number, type;
-  } known[] = { { "tcp", IPPROTO_TCP, 0 }, { "udp", IPPROTO_UDP, 0 }, { "icmp", IPPROTO_ICMP, 8 }, { "icmp6", IPPROTO_ICMPV6, 128 } };
-  guint64 number;
-
-  for (size_t i = 0; i < G_N_ELEMENTS (known); i++)
-    if (strcmp (known[i].name, text) == 0) {
-      packet->protocol = known[i].number;
-      packet->icmp_type = known[i].type;
-      return TRUE;
-    }
-  if (!parse_number (text, 255, &number))
-    return usage (error, "tcp, udp, icmp, icmp6 (both: an echo request) or the number of an IP protocol wanted", text);
-  packet->protocol = (uint8_t) number;
-  return TRUE;
-}
-
-/* "10.0.0.1:443", "[2001:db8::1]:443", or an address alone where there are no ports. */
-static gboolean
-parse_endpoint (const char *text, FloePolicyPacket *packet, GError **error)
-{
-  gboolean ports = packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP;
-  const char *colon = ports ? strrchr (text, ':') : NULL;
-  size_t size = colon != NULL ? (size_t) (colon - text) : strlen (text);
-  g_autofree char *address = NULL;
-  guint64 port = 0;
-
-  if (size >= 2 && text[0] == '[' && text[size - 1] == ']')
-    address = g_strndup (text + 1, size - 2);
-  else
-    address = g_strndup (text, size);
-  if (ports && (colon == NULL || !parse_number (colon + 1, 65535, &port)))
-    return usage (error, "ADDRESS:PORT or [ADDRESS]:PORT wanted", text);
-  if (!floe_policy_address_parse (address, &packet->remote))
-    return usage (error, ports ? "ADDRESS:PORT or [ADDRESS]:PORT wanted" : "an ADDRESS wanted", text);
-  packet->port = (uint16_t) port;
-  return TRUE;
-}
-
-static gboolean
-explain_packet (const FloePolicyContent *content, char **words, int n, GError **error)
-{
-  FloePolicyPacket packet = { 0 };
-  const FloePolicyMachine *machine;
-  g_autofree char *text = NULL;
-
-  if (n != 4)
-    return usage (error, "packet MACHINE egress|ingress PROTOCOL ADDRESS[:PORT] wanted", NULL);
-  machine = floe_policy_find_machine (content, words[0]);
-  if (machine == NULL)
-    return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "the policy has no machine '%s'", words[0]);
-  if (strcmp (words[1], "egress") != 0 && strcmp (words[1], "ingress") != 0)
-    return usage (error, "egress (from the machine) or ingress (to it) wanted", words[1]);
-  packet.direction = strcmp (words[1], "egress") == 0 ? FLOE_POLICY_EGRESS : FLOE_POLICY_INGRESS;
-  if (!parse_protocol (words[2], &packet, error) || !parse_endpoint (words[3], &packet, error))
-    return FALSE;
-  text = floe_policy_explain_packet (machine, &packet);
-  return print (text, error);
-}
-
 /* -- explain ------------------------------------------------------------------------------------------------------------ */
 
 static gboolean
@@ -169,6 +108,8 @@ run_explain (int argc, char **argv, GError **error)
   /* Each of them has options of its own. */
   if (argc >= 3 && strcmp (argv[2], "usb") == 0)
     return floe_policy_explain_usb_command (&floe_document_commands[COMMAND_EXPLAIN], argc, argv, error);
+  if (argc >= 3 && strcmp (argv[2], "packet") == 0)
+    return floe_policy_explain_packet_command (&floe_document_commands[COMMAND_EXPLAIN], argc, argv, error);
   if (!floe_cli_parse (&floe_document_commands[COMMAND_EXPLAIN], no_options, -1, &argc, &argv, error))
     return FALSE;
   if (argc < 3)
@@ -179,8 +120,6 @@ run_explain (int argc, char **argv, GError **error)
   content = floe_policy_document_content (document);
   if (strcmp (argv[2], "machine") == 0)
     return explain_machine (content, argv + 3, argc - 3, error);
-  if (strcmp (argv[2], "packet") == 0)
-    return explain_packet (content, argv + 3, argc - 3, error);
   return usage (error, "machine, packet or usb wanted", argv[2]);
 }
 
@@ -188,7 +127,7 @@ const FloeCommand floe_document_commands[] = {
   [COMMAND_LINT] = { "lint", "FILE...", "check policy documents, and note what deserves a second look", run_lint },
   [COMMAND_COMPILE] = { "compile", "FILE", "print what the document comes to, defaults filled in", run_compile },
   [COMMAND_EXPLAIN] = { "explain",
-                        "FILE machine ID | FILE packet MACHINE egress|ingress PROTOCOL ADDRESS[:PORT] | "
+                        "FILE machine ID | FILE packet MACHINE egress|ingress PROTOCOL ADDRESS[:PORT] [OPTION...] | "
                         "FILE usb VENDOR:PRODUCT[:SERIAL] [OPTION...] INTERFACE...",
                         "say what would happen to this machine, packet or device, and by which rule", run_explain },
   [COMMAND_SCHEMA] = { "schema", "", "print the JSON Schema of policy documents", run_schema },

@@ -7,8 +7,10 @@
 
 /* What MACHINE gets, may reach and shares. */
 char *floe_policy_explain_machine (const FloePolicyContent *content, const FloePolicyMachine *machine);
+/* The verdict on the first line, then the rule that decided or, where that is short, why rules did not match; so for the card on NETWORK,
+ * or for each of MACHINE's cards (NULL). */
+char *floe_policy_explain_packet (const FloePolicyMachine *machine, const FloePolicyNetwork *network, const FloePolicyPacket *packet);
 /* The verdict on the first line, then each rule that was looked at and why it did not match. */
-char *floe_policy_explain_packet (const FloePolicyMachine *machine, const FloePolicyPacket *packet);
 char *floe_policy_explain_usb (const FloePolicyContent *content, const FloePolicyUsbDevice *device,
                                const FloePolicyUsbSituation *situation);
 

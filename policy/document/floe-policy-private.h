@@ -115,7 +115,11 @@ void floe_policy_usb_rule_text (const FloePolicyUsbRule *rule, GString *text);
 void floe_policy_usb_grant_text (const FloePolicyUsbGrant *grant, GString *text);
 /* Adds to TEXT the lines of floe_policy_explain_machine() on USB rules. */
 void floe_policy_explain_usb_rules (const FloePolicyContent *content, const FloePolicyMachine *machine, GString *text);
-/* Adds to NOTES (see floe_policy_notes()) what is to be said about USB rules. */
+/* Adds MACHINE's network cards to TEXT. */
+void floe_policy_explain_cards (const FloePolicyMachine *machine, GString *text);
+/* Adds to NOTES (see floe_policy_notes()) what is to be said about networks. */
+void floe_policy_network_notes (const FloePolicyContent *content, GPtrArray *notes);
+/* Adds to NOTES what is to be said about USB rules. */
 void floe_policy_usb_notes (const FloePolicyContent *content, GPtrArray *notes);
 
 /* floe-policy.schema.json, NUL-terminated. */

@@ -42,7 +42,7 @@ judge_packet (const FloePolicyContent *content, Bytes *bytes)
   take (bytes, &packet.icmp_type, sizeof packet.icmp_type);
   for (size_t i = 0; i < content->n_machines; i++) {
     FloePolicyPacketVerdict verdict = floe_policy_packet_verdict (content->machines[i].n_networks > 0 ? content->machines[i].networks[0] : NULL, &packet);
-    g_autofree char *text = floe_policy_explain_packet (&content->machines[i], &packet);
+    g_autofree char *text = floe_policy_explain_packet (&content->machines[i], NULL, &packet);
 
     g_assert_true (g_str_has_prefix (text, verdict.allow ? "allow: " : "drop: "));
     g_assert_true (!verdict.allow || content->machines[i].n_networks > 0);

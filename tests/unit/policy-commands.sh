@@ -10,7 +10,7 @@ program=$BUILD/bin/floe-policy
 [ -x "$program" ] || { echo "no $program: build first"; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cp "$SOURCE"/docs/examples/office.json "$SOURCE"/tests/unit/policy-corpus/good/{everything,minimal,notes}.json \
+cp "$SOURCE"/docs/examples/office.json "$SOURCE"/tests/unit/policy-corpus/good/{everything,minimal,networks,notes,notes-networks}.json \
   "$SOURCE"/tests/unit/policy-corpus/bad/usb-opens-any.json "$work"
 cd "$work"
 ln -s /dev/full full
@@ -25,6 +25,7 @@ run() {
 transcript() {
   run lint office.json everything.json minimal.json notes.json
   run lint office.json usb-opens-any.json missing.json
+  run lint networks.json notes-networks.json
   run lint
   run compile usb-opens-any.json
   run explain office.json machine internet
@@ -49,6 +50,32 @@ transcript() {
   run explain office.json packet office egress icmp 198.51.100.010
   run explain office.json packet office egress 256 198.51.100.10
   run explain office.json packet nobody egress tcp 198.51.100.10:80
+  run explain networks.json machine internet
+  run explain networks.json machine guard
+  run explain networks.json packet internet egress tcp '[2001:db8:77::1]:443' --network web --at 'sat 23:00'
+  run explain networks.json packet internet egress tcp '[2001:db8:77::1]:443' --network web --at 'sun 01:59'
+  run explain networks.json packet internet egress tcp '[2001:db8:77::1]:443' --network web --at 'tue 07:59' --name Updates.example.org
+  run explain networks.json packet internet egress tcp 192.0.2.77:443 --network web --at 'tue 07:59' --name a.mirrors.example.org
+  run explain networks.json packet internet egress icmp6 2001:db8::5 --network web --at 'tue 07:00'
+  run explain networks.json packet internet egress icmp6 2001:db8::5 --network web --at 'tue 07:00' --type 134
+  run explain networks.json packet internet egress icmp 198.51.100.5 --network web --at 'tue 07:00' --type 13
+  run explain networks.json packet internet ingress tcp '[2001:db8:9::7]:5901' --network web --at 'mon 11:59'
+  run explain networks.json packet internet ingress tcp '[2001:db8:9::7]:5901' --network web --at 'mon 12:00'
+  run explain networks.json packet internet egress tcp 198.51.100.9:25 --at 'tue 07:00'
+  run explain networks.json packet office egress tcp 192.0.2.53:53
+  run explain networks.json packet guard egress tcp 192.0.2.1:443
+  run explain networks.json packet guard egress tcp 192.0.2.1:443 --network guarded
+  run explain notes-networks.json packet desk egress tcp 203.0.113.200:8011 --network order --at 'mon 12:00'
+  run explain notes-networks.json packet desk egress udp 203.0.113.200:8011 --network order --at 'mon 12:00'
+  run explain notes-networks.json packet desk egress icmp 192.0.2.5 --network order --at 'mon 12:00' --type 17
+  run explain networks.json packet office egress tcp '2001:db8::1:443'
+  run explain networks.json packet office egress tcp 192.0.2.1:443 --network web
+  run explain networks.json packet office egress tcp 192.0.2.1:443 --at 'monday 08:00'
+  run explain networks.json packet office egress tcp 192.0.2.1:443 --at 'mon 24:00'
+  run explain networks.json packet office egress tcp 192.0.2.1:443 --at 'mox 08:00'
+  run explain networks.json packet office egress tcp 192.0.2.1:443 --type 8
+  run explain networks.json packet office egress icmp 192.0.2.1 --type 256
+  run explain networks.json packet office egress tcp 192.0.2.1:443 --name '*.example.org'
   run explain office.json usb 046d:c31c 03:01:01 03:00:00
   run explain office.json usb 046d:c31c 03:01:01 08:06:50
   run explain office.json usb 04a9:220d ff:ff:ff
