@@ -85,6 +85,12 @@ wait_for 10 'the naive tap to go' eval '! ip link show naive0'
 sysctl -q net.ipv4.ip_forward=0
 
 # -- Ours.
+start_bus
+make_guest
+make_repository
+write_policy 0
+make_config
+spool
 make_lan 02:f1:0e:00:00:02 192.0.2.50
 chaser plain 0
 chaser both 1 six dns
@@ -93,12 +99,6 @@ chaser inner 3
 # The neighbour and the machine that filters.
 quiet 4
 quiet 8
-start_bus
-make_guest
-make_repository
-write_policy 0
-make_config
-spool
 run_phases
 [ "$asked" -gt 100 ] || die "only $asked good exchanges"
 phases_say net

@@ -74,7 +74,10 @@ phase_end() {
   done
   sleep 0.3
   end_watch "${WATCHERS[@]}"
-  for slot in "${quiet_slots[@]}"; do watched=$((watched + $(field drain "$(obey "quiet-$slot" drain)"))); done
+  for slot in "${quiet_slots[@]}"; do
+    [ "$(field holds "$(obey "quiet-$slot" count)")" = 1 ] || die "$PHASE: nobody listens on floe$slot"
+    watched=$((watched + $(field drain "$(obey "quiet-$slot" drain)")))
+  done
   leaked=$((leaked + watched))
   say "$PHASE: $watched leaked"
 }

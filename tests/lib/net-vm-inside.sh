@@ -76,6 +76,12 @@ table netdev wire {
 NFT
 wire() { in_trunk nft -j list counters table netdev wire | jq --arg name "$1" '.nftables[].counter? | select(.name? == $name) | .packets'; }
 
+start_bus
+make_guest
+make_repository
+write_policy 0
+make_config
+spool
 CARDS=(tagged lan) OTHERS=()
 WATCHERS=(trunk lan host)
 watch_all() {
@@ -85,13 +91,6 @@ watch_all() {
 }
 chaser tagged 0 guest=192.0.2.60 peer=192.0.2.1 peermac=02:00:5e:00:53:05 lan
 chaser lan 1 guest=192.0.2.50 peer=192.0.2.1 peermac=02:00:5e:00:53:01 lan
-
-start_bus
-make_guest
-make_repository
-write_policy 0
-make_config
-spool
 
 [ ! -e /dev/vhost-net ] || die 'vhost-net is there before its module'
 phase 'boot'
