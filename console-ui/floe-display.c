@@ -4,6 +4,7 @@
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
 #include "console-ui/floe-clipboard.h"
+#include "console-ui/floe-usbredir.h"
 
 #include <spice-client-gtk.h>
 #include <unistd.h>
@@ -235,7 +236,9 @@ display_connect (FloeDisplay *display)
   display->audio = info->audio;
   display->cancellable = g_cancellable_new ();
   display->session = spice_session_new ();
-  g_object_set (display->session, "enable-usbredir", FALSE, "enable-smartcard", FALSE, "enable-audio", info->audio, NULL);
+  /* These desktops run here: hypervisord gives them devices, and there is no filter. */
+  floe_usbredir_configure (display->session, NULL);
+  g_object_set (display->session, "enable-audio", info->audio, NULL);
   /* Before anything of spice-gtk's: our clipboard has to hear of the main channel first. */
   g_signal_connect (display->session, "channel-new", G_CALLBACK (on_channel_new), display);
   g_object_set (spice_gtk_session_get (display->session), "auto-clipboard", FALSE, "auto-usbredir", FALSE, NULL);

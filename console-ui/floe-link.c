@@ -31,11 +31,12 @@ struct _FloeLink {
   guint watch, added, removed, retry;
   guint pending; /* machines asked for and not yet read */
   gboolean loaded, up, was_up;
+  char *front; /* id of the machine on the screen, "" for none */
 };
 
 G_DEFINE_FINAL_TYPE (FloeLink, floe_link, G_TYPE_OBJECT)
 
-enum { CHANGED, MACHINES_CHANGED, AUDIT, SIGNALS };
+enum { CHANGED, MACHINES_CHANGED, AUDIT, TROUBLE, SIGNALS };
 static guint signals[SIGNALS];
 
 static void link_load (FloeLink *link);
@@ -107,6 +108,65 @@ static void
 on_audit (FloeLink *link, const char *kind, GVariant *fields)
 {
   g_signal_emit (link, signals[AUDIT], 0, kind, fields);
+}
+
+/* -- What the person does ------------------------------------------------------------------------------------------- */
+
+GVariant *
+floe_link_usb_devices (FloeLink *link)
+{
+  return link->hypervisor != NULL ? floe_ui_hypervisor1_get_usb_devices (link->hypervisor) : NULL;
+}
+
+static void
+on_answered (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (FloeLink) link = data;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *text = NULL;
+
+  if (floe_ui_hypervisor1_call_answer_usb_finish (FLOE_UI_HYPERVISOR1 (source), result, &error)
+      || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  g_dbus_error_strip_remote_error (error);
+  text = floe_text_plain (error->message, SENTENCE_MAX_CHARS);
+  g_signal_emit (link, signals[TROUBLE], 0, text);
+}
+
+void
+floe_link_answer_usb (FloeLink *link, const char *path, guint64 connection, const char *choice, gboolean remember)
+{
+  if (link->hypervisor != NULL)
+    floe_ui_hypervisor1_call_answer_usb (link->hypervisor, path, connection, choice, remember, link->cancellable, on_answered,
+                                         g_object_ref (link));
+}
+
+static void
+on_situation_told (GObject *source, GAsyncResult *result, gpointer data G_GNUC_UNUSED)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!floe_ui_hypervisor1_call_set_situation_finish (FLOE_UI_HYPERVISOR1 (source), result, &error)
+      && !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    floe_warning ("hypervisord does not want to know what is on the screen", "REASON", error->message);
+}
+
+/* There is no login and no lock yet: nobody is logged in, and the screen is never locked. */
+static void
+link_tell_situation (FloeLink *link)
+{
+  if (link->hypervisor != NULL)
+    floe_ui_hypervisor1_call_set_situation (link->hypervisor, link->front, "", FALSE, link->cancellable, on_situation_told, NULL);
+}
+
+void
+floe_link_set_front (FloeLink *link, const char *front)
+{
+  if (strcmp (link->front, front) == 0)
+    return;
+  g_free (link->front);
+  link->front = g_strdup (front);
+  link_tell_situation (link);
 }
 
 /* -- Machines ------------------------------------------------------------------------------------------------------- */
@@ -285,6 +345,7 @@ on_hypervisor_proxy (GObject *source G_GNUC_UNUSED, GAsyncResult *result, gpoint
   g_signal_connect_object (hypervisor, "g-properties-changed", G_CALLBACK (on_properties), link, G_CONNECT_SWAPPED);
   g_signal_connect_object (hypervisor, "audit", G_CALLBACK (on_audit), link, G_CONNECT_SWAPPED);
   link_read (link);
+  link_tell_situation (link);
   /* Asked for only now: kiosk and language have to be known before the first machine is shown. */
   g_dbus_connection_call (link->connection, NAME, PATH, MANAGER_INTERFACE, "GetManagedObjects", NULL,
                           G_VARIANT_TYPE ("(a{oa{sa{sv}}})"), G_DBUS_CALL_FLAGS_NO_AUTO_START, LOAD_TIMEOUT_MS,
@@ -376,6 +437,7 @@ floe_link_dispose (GObject *object)
   g_clear_pointer (&link->by_path, g_hash_table_unref);
   g_clear_pointer (&link->machines, g_ptr_array_unref);
   settings_clear (&link->settings);
+  g_clear_pointer (&link->front, g_free);
   G_OBJECT_CLASS (floe_link_parent_class)->dispose (object);
 }
 
@@ -388,6 +450,8 @@ floe_link_class_init (FloeLinkClass *class)
       = g_signal_new ("machines-changed", FLOE_TYPE_LINK, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
   signals[AUDIT] = g_signal_new ("audit", FLOE_TYPE_LINK, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 2, G_TYPE_STRING,
                                  G_TYPE_VARIANT);
+  signals[TROUBLE]
+      = g_signal_new ("trouble", FLOE_TYPE_LINK, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
 }
 
 static void
@@ -396,6 +460,7 @@ floe_link_init (FloeLink *link)
   link->by_path = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   link->machines = g_ptr_array_new_with_free_func (g_object_unref);
   link->settings.languages = g_new0 (char *, 1);
+  link->front = g_strdup ("");
 }
 
 FloeLink *

@@ -5,7 +5,7 @@
 
 /* The console's one line to hypervisord. Follows it as it comes and goes; everything is asynchronous, so that a hypervisord that
  * hangs never freezes a display.
- * Signals: "changed" (connection or hypervisor's properties), "machines-changed" (the set), "audit" (kind, a{sv}). */
+ * Signals: "changed" (connection or hypervisor's properties), "machines-changed" (the set), "audit" (kind, a{sv}), "trouble" (text). */
 #define FLOE_TYPE_LINK (floe_link_get_type ())
 G_DECLARE_FINAL_TYPE (FloeLink, floe_link, FLOE, LINK, GObject)
 
@@ -16,6 +16,13 @@ gboolean floe_link_is_up (FloeLink *link);
 gboolean floe_link_was_up (FloeLink *link);
 /* FloeMachine, in no order; borrowed. */
 GPtrArray *floe_link_machines (FloeLink *link);
+
+/* UsbDevices as it is now, or NULL; borrowed until the next "changed". */
+GVariant *floe_link_usb_devices (FloeLink *link);
+/* Refusals come as signal "trouble" (text). */
+void floe_link_answer_usb (FloeLink *link, const char *path, guint64 connection, const char *choice, gboolean remember);
+/* The machine on the screen, "" for none. Told again to a hypervisord that comes back. */
+void floe_link_set_front (FloeLink *link, const char *front);
 
 /* Last known values; strings are plain text, "" when absent. */
 typedef struct {

@@ -2,6 +2,7 @@
 #include "console-ui/floe-notices.h"
 
 #include "console-ui/floe-console-text.h"
+#include "console-ui/floe-usb-words.h"
 
 #include <glib/gi18n-lib.h>
 #include <string.h>
@@ -105,6 +106,7 @@ floe_notices_usb (FloeNotices *notices, const char *kind, GVariant *fields, gint
 {
   g_autofree char *name = NULL;
   g_autofree char *rule = NULL;
+  g_autofree char *what = NULL;
   guint16 vendor = 0, product = 0;
   gboolean enforced = TRUE;
 
@@ -121,14 +123,11 @@ floe_notices_usb (FloeNotices *notices, const char *kind, GVariant *fields, gint
                     g_strdup_printf ("%s %04x:%04x %s %s", string_field (fields, "path"), vendor, product, name, rule), now)
       || !may_show (notices, now))
     return NULL;
-  if (name[0] == '\0') {
-    g_free (name);
-    /* Translators: a USB device that gives no name; its vendor and product numbers follow. */
-    name = g_strdup_printf (_ ("USB device %04x:%04x"), vendor, product);
-  }
+  what = floe_usb_what (fields);
   if (!enforced)
-    /* Translators: %1$s is a device's name, %2$s the name of a rule. USB rules are tried out and not enforced here. */
-    return g_strdup_printf (_ ("Your organisation's rules would block: %1$s, rule %2$s"), name, rule);
-  /* Translators: %1$s is a device's name, %2$s the name of a rule. */
-  return g_strdup_printf (_ ("Blocked by your organisation: %1$s, rule %2$s"), name, rule);
+    /* Translators: %1$s is a device, such as: USB storage “DataTraveler”, %2$s the name of a rule. USB rules are tried out and not
+     * enforced here. */
+    return g_strdup_printf (_ ("Your organisation's rules would block: %1$s, rule %2$s"), what, rule);
+  /* Translators: %1$s is a device, such as: USB storage “DataTraveler”, %2$s the name of a rule. */
+  return g_strdup_printf (_ ("Blocked by your organisation: %1$s, rule %2$s"), what, rule);
 }

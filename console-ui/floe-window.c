@@ -9,6 +9,7 @@
 #include "console-ui/floe-machine-view.h"
 #include "console-ui/floe-notice-bar.h"
 #include "console-ui/floe-notices.h"
+#include "console-ui/floe-usb-dialogue.h"
 
 #include <glib/gi18n-lib.h>
 #include <string.h>
@@ -28,6 +29,8 @@ struct _FloeWindow {
   FloeConfirm *confirm; /* the question on screen, or NULL */
   FloeMachine *confirm_machine;
   FloeAction confirm_action;
+  FloeUsbDialogue *dialogue; /* what a USB device asks, or NULL */
+  FloeUsbQuestion *question; /* that it shows */
   char *languages; /* policy's list that the language was last chosen by */
   gboolean entered; /* the first page was chosen */
 };
@@ -36,6 +39,7 @@ G_DEFINE_FINAL_TYPE (FloeWindow, floe_window, GTK_TYPE_WINDOW)
 
 static void window_act (FloeWindow *window, FloeMachine *machine, FloeAction action);
 static void window_make_list (FloeWindow *window);
+static void window_update_question (FloeWindow *window);
 
 /* -- Pages ---------------------------------------------------------------------------------------------------------- */
 
@@ -49,9 +53,16 @@ window_view (FloeWindow *window, FloeMachine *machine)
 static FloeDisplay *
 window_display (FloeWindow *window)
 {
-  FloeMachineView *view = window->confirm == NULL ? window_view (window, window->current) : NULL;
+  FloeMachineView *view = window->confirm == NULL && window->dialogue == NULL ? window_view (window, window->current) : NULL;
 
   return view != NULL ? floe_machine_view_get_display (view) : NULL;
+}
+
+/* What USB rules and answers mean by "in front". */
+static void
+window_tell_front (FloeWindow *window)
+{
+  floe_link_set_front (window->link, window->current != NULL ? floe_machine_get_info (window->current)->id : "");
 }
 
 /* What the guest on screen has down is let go there before anything else gets the keyboard. */
@@ -80,6 +91,7 @@ window_show_list (FloeWindow *window)
   window->current = NULL;
   gtk_stack_set_visible_child_name (GTK_STACK (window->stack), LIST_PAGE);
   floe_machine_list_focus (FLOE_MACHINE_LIST (window->list), window->last);
+  window_tell_front (window);
 }
 
 static void
@@ -114,7 +126,8 @@ window_show_machine (FloeWindow *window, FloeMachine *machine)
   }
   window->current = machine;
   gtk_stack_set_visible_child (GTK_STACK (window->stack), GTK_WIDGET (view));
-  floe_machine_view_set_active (view, TRUE);
+  floe_machine_view_set_active (view, window->dialogue == NULL);
+  window_tell_front (window);
 }
 
 /* DELTA is 1 or -1; from the list, the next is the first and the previous the last. */
@@ -143,6 +156,7 @@ window_close_confirm (FloeWindow *window)
   gtk_widget_set_sensitive (window->stack, TRUE);
   if (window->current == NULL)
     floe_machine_list_focus (FLOE_MACHINE_LIST (window->list), window->confirm_machine);
+  window_update_question (window);
 }
 
 static void
@@ -171,6 +185,75 @@ window_ask (FloeWindow *window, FloeMachine *machine, FloeAction action)
   /* Tab must not wander behind the question. */
   gtk_widget_set_sensitive (window->stack, FALSE);
   floe_confirm_focus (window->confirm);
+}
+
+/* -- What USB devices ask ------------------------------------------------------------------------------------------- */
+
+static const char *
+machine_title (const char *id, gpointer data)
+{
+  FloeWindow *window = data;
+
+  for (guint i = 0; i < window->machines->len; i++) {
+    const FloeMachineInfo *info = floe_machine_get_info (g_ptr_array_index (window->machines, i));
+
+    if (strcmp (info->id, id) == 0)
+      return info->title;
+  }
+  return NULL;
+}
+
+/* The keyboard goes back to where it was. */
+static void
+window_close_dialogue (FloeWindow *window)
+{
+  GtkWidget *dialogue = GTK_WIDGET (g_steal_pointer (&window->dialogue));
+  FloeMachineView *view = window_view (window, window->current);
+
+  g_clear_pointer (&window->question, floe_usb_question_free);
+  if (dialogue == NULL)
+    return;
+  gtk_widget_destroy (dialogue);
+  gtk_widget_set_sensitive (window->stack, TRUE);
+  if (view != NULL)
+    floe_machine_view_set_active (view, TRUE);
+  else
+    floe_machine_list_focus (FLOE_MACHINE_LIST (window->list), floe_machine_list_selected (FLOE_MACHINE_LIST (window->list)));
+}
+
+static void
+on_usb_answer (FloeUsbDialogue *dialogue G_GNUC_UNUSED, const char *choice, gboolean remember, FloeWindow *window)
+{
+  floe_link_answer_usb (window->link, window->question->path, window->question->connection, choice, remember);
+  /* The device asks no more when hypervisord says so; should it not, the question comes again with its next change. */
+  window_close_dialogue (window);
+}
+
+static void
+window_open_dialogue (FloeWindow *window, FloeUsbQuestion *question)
+{
+  const char *front = window->current != NULL ? floe_machine_get_info (window->current)->title : NULL;
+
+  window_leave (window);
+  window->question = question;
+  window->dialogue = FLOE_USB_DIALOGUE (floe_usb_dialogue_new (question, front, machine_title, window));
+  g_signal_connect (window->dialogue, "answer", G_CALLBACK (on_usb_answer), window);
+  gtk_overlay_add_overlay (GTK_OVERLAY (window->overlay), GTK_WIDGET (window->dialogue));
+  gtk_widget_set_sensitive (window->stack, FALSE);
+}
+
+/* One question at a time, the oldest first, and none on top of the console's own. */
+static void
+window_update_question (FloeWindow *window)
+{
+  g_autoptr (FloeUsbQuestion) question
+      = floe_link_is_up (window->link) ? floe_usb_question_first (floe_link_usb_devices (window->link)) : NULL;
+
+  if (window->confirm != NULL || (window->dialogue != NULL && floe_usb_question_equal (question, window->question)))
+    return;
+  window_close_dialogue (window);
+  if (question != NULL)
+    window_open_dialogue (window, g_steal_pointer (&question));
 }
 
 static void
@@ -282,7 +365,7 @@ on_key (FloeWindow *window, GdkEventKey *event)
     on_confirm_answer (window->confirm, FALSE, window);
     return TRUE;
   }
-  return window->current == NULL && window->confirm == NULL && key.press && list_key (window, key.keyval, key.modifiers);
+  return window->current == NULL && window->confirm == NULL && window->dialogue == NULL && key.press && list_key (window, key.keyval, key.modifiers);
 }
 
 static gboolean
@@ -401,6 +484,13 @@ on_link_changed (FloeWindow *window)
   window_set_chord (window, FLOE_HOTKEY_LIST, settings->switch_list);
   window_limit_language (window, settings);
   window_enter (window);
+  window_update_question (window);
+}
+
+static void
+on_link_trouble (FloeWindow *window, const char *text)
+{
+  floe_notice_bar_say (FLOE_NOTICE_BAR (window->bar), text);
 }
 
 static void
@@ -429,6 +519,7 @@ window_drop_views (FloeWindow *window)
     window_leave (window);
     window->current = NULL;
     gtk_stack_set_visible_child_name (GTK_STACK (window->stack), LIST_PAGE);
+    window_tell_front (window);
   }
   if (window->last != NULL && !g_ptr_array_find (window->machines, window->last, NULL))
     window->last = NULL;
@@ -457,7 +548,7 @@ on_machines_changed (FloeWindow *window)
   g_ptr_array_sort (window->machines, compare_machines);
   window_drop_views (window);
   floe_machine_list_set (FLOE_MACHINE_LIST (window->list), window->machines);
-  if (window->current == NULL && window->confirm == NULL)
+  if (window->current == NULL && window->confirm == NULL && window->dialogue == NULL)
     floe_machine_list_focus (FLOE_MACHINE_LIST (window->list), floe_machine_list_selected (FLOE_MACHINE_LIST (window->list)));
   window_enter (window);
 }
@@ -517,6 +608,7 @@ floe_window_dispose (GObject *object)
   g_clear_pointer (&window->machines, g_ptr_array_unref);
   g_clear_pointer (&window->notices, floe_notices_free);
   g_clear_pointer (&window->languages, g_free);
+  g_clear_pointer (&window->question, floe_usb_question_free);
   g_clear_object (&window->link);
   G_OBJECT_CLASS (floe_window_parent_class)->dispose (object);
 }
@@ -561,5 +653,6 @@ floe_window_new (FloeLink *link)
   g_signal_connect_swapped (link, "changed", G_CALLBACK (on_link_changed), window);
   g_signal_connect_swapped (link, "machines-changed", G_CALLBACK (on_machines_changed), window);
   g_signal_connect_swapped (link, "audit", G_CALLBACK (on_audit), window);
+  g_signal_connect_swapped (link, "trouble", G_CALLBACK (on_link_trouble), window);
   return GTK_WIDGET (window);
 }

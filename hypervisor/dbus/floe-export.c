@@ -531,6 +531,7 @@ device_variant (const FloeUsbDevice *device)
   g_variant_dict_insert (&dict, "connection", "t", device->connection);
   g_variant_dict_insert (&dict, "vendor", "q", device->vendor);
   g_variant_dict_insert (&dict, "product", "q", device->product);
+  g_variant_dict_insert (&dict, "kind", "s", device->kind);
   g_variant_dict_insert (&dict, "name", "s", device->name);
   g_variant_dict_insert (&dict, "serial", "s", device->serial);
   g_variant_dict_insert (&dict, "verdict", "s", verdict_name (device->verdict));

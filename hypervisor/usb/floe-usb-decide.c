@@ -8,7 +8,7 @@
  * not know: what the person answered, that a device given to the machine in front stays there when another comes to the front, and
  * that the last keyboard of the host is not taken away. */
 
-/* -- Labels ----------------------------------------------------------------------------------------------------------- */
+/* -- Words ------------------------------------------------------------------------------------------------------------ */
 
 static void
 append_part (GString *label, int16_t part)
@@ -78,6 +78,57 @@ floe_usb_may_reach (const FloePolicyContent *content, const FloePolicyMachine *m
         return TRUE;
   }
   return FALSE;
+}
+
+/* USB-IF's class codes; for words only, no verdict depends on it. */
+static const char *
+interface_kind (const FloePolicyUsbInterface *interface)
+{
+  switch (interface->class_code) {
+  case 0x01:
+    return "audio";
+  case 0x02:
+  case 0x0a:
+    return "network";
+  case 0x03:
+    return interface->subclass == 1 && interface->protocol == 1   ? "keyboard"
+           : interface->subclass == 1 && interface->protocol == 2 ? "mouse"
+                                                                  : "input";
+  case 0x06:
+    return "scanner";
+  case 0x07:
+    return "printer";
+  case 0x08:
+    return "storage";
+  case 0x09:
+    return "hub";
+  case 0x0b:
+    return "smart-card";
+  case 0x0e:
+    return "camera";
+  case 0xe0:
+    return "wireless";
+  default:
+    return "device";
+  }
+}
+
+const char *
+floe_usb_kind (const FloeUsbRaw *raw)
+{
+  const FloeUsbDescriptors *descriptors = &raw->descriptors;
+  const char *kind = NULL;
+
+  if (floe_usb_is_keyboard (raw))
+    return "keyboard";
+  for (size_t i = 0; i < descriptors->n_interfaces; i++) {
+    const char *is = interface_kind (&descriptors->interfaces[i]);
+
+    if (kind != NULL && strcmp (kind, is) != 0)
+      return "device";
+    kind = is;
+  }
+  return kind != NULL ? kind : "device";
 }
 
 /* -- The last keyboard ------------------------------------------------------------------------------------------------ */

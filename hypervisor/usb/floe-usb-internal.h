@@ -84,6 +84,9 @@ typedef struct {
 FloeUsbDecision floe_usb_decide (FloeUsb *usb, FloeUsbOne *one);
 /* Whether RAW is a keyboard that the host can use, and nothing else besides what keyboards and mice are. Pure. */
 gboolean floe_usb_is_keyboard (const FloeUsbRaw *raw);
+/* What RAW is to a person, by its interfaces: "storage", "keyboard", "mouse", "input", "audio", "camera", "network", "printer",
+ * "scanner", "smart-card", "wireless", "hub", or "device" for anything else, and for what is several things. Static. */
+const char *floe_usb_kind (const FloeUsbRaw *raw);
 /* Hexadecimal digest over all that RAW's device says of itself. To be freed. */
 char *floe_usb_identity (const FloeUsbRaw *raw);
 /* NULL-terminated; of an asking RULE. To be freed. */

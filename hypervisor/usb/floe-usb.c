@@ -49,6 +49,7 @@ one_new (FloeUsb *usb, FloeUsbRaw *raw)
   one->public.connection = ++usb->serials;
   one->public.vendor = raw->descriptors.vendor;
   one->public.product = raw->descriptors.product;
+  one->public.kind = floe_usb_kind (raw);
   one->public.name = g_strdup (raw->name);
   one->public.serial = raw->serial == NULL ? g_strdup ("") : floe_usb_displayable (raw->serial, raw->serial_size);
   one->public.machine = g_strdup ("");

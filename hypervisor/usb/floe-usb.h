@@ -17,6 +17,7 @@ typedef struct {
   char *path;         /* bus and port, the identity of a device: "1-2.4" */
   guint64 connection; /* another one at each connection, never used twice */
   guint16 vendor, product;
+  const char *kind; /* "storage", "keyboard"...: floe_usb_kind() */
   char *name; /* manufacturer and product, valid UTF-8 without control characters */
   char *serial;
   FloePolicyUsbAction verdict;

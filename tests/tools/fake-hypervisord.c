@@ -20,7 +20,7 @@
  * Follows commands from standard input, one a line:
  *   state ID STATE | image ID HAVE TOTAL | problem ID TEXT | emulated ID 0|1 | sharing ID CLIPBOARD FILES AUDIO(0|1)
  *   add ID=TITLE=COLOUR=SOCKET | remove ID | kiosk 0|1 | banner TEXT | languages CODE... | key NAME ACCELERATOR
- *   policy-problem TEXT | usb NAME RULE
+ *   policy-problem TEXT | usb NAME RULE | ask PATH CONNECTION NAME RULE REMEMBER(0|1) CHOICE... | ask-no-more
  * and writes "call ID METHOD ARGUMENT" to standard output for each call received. */
 
 #define PATH "/org/floe/Hypervisor1"
@@ -186,10 +186,32 @@ remove_machine (Fake *fake, const char *id)
   g_clear_object (&fake->machines[i]);
 }
 
+static gboolean
+on_answer_usb (FloeUiHypervisor1 *hypervisor, GDBusMethodInvocation *invocation, const char *path, guint64 connection,
+               const char *choice, gboolean remember, Fake *fake G_GNUC_UNUSED)
+{
+  g_print ("call usb AnswerUsb %s %" G_GUINT64_FORMAT " %s %d\n", path, connection, choice, remember);
+  floe_ui_hypervisor1_set_usb_devices (hypervisor, g_variant_new_parsed ("@aa{sv} []"));
+  floe_ui_hypervisor1_complete_answer_usb (hypervisor, invocation);
+  return TRUE;
+}
+
+static gboolean
+on_set_situation (FloeUiHypervisor1 *hypervisor, GDBusMethodInvocation *invocation, const char *front, const char *person,
+                  gboolean locked, Fake *fake G_GNUC_UNUSED)
+{
+  g_print ("call usb SetSituation front=%s person=%s locked=%d\n", front, person, locked);
+  floe_ui_hypervisor1_complete_set_situation (hypervisor, invocation);
+  return TRUE;
+}
+
 static void
 init_hypervisor (Fake *fake)
 {
   fake->hypervisor = floe_ui_hypervisor1_skeleton_new ();
+  g_signal_connect (fake->hypervisor, "handle-answer-usb", G_CALLBACK (on_answer_usb), fake);
+  g_signal_connect (fake->hypervisor, "handle-set-situation", G_CALLBACK (on_set_situation), fake);
+  floe_ui_hypervisor1_set_usb_devices (fake->hypervisor, g_variant_new_parsed ("@aa{sv} []"));
   floe_ui_hypervisor1_set_version (fake->hypervisor, FLOE_VERSION);
   floe_ui_hypervisor1_set_accelerator (fake->hypervisor, "tcg");
   floe_ui_hypervisor1_set_accelerator_reason (fake->hypervisor, "/dev/kvm is missing");
@@ -211,11 +233,23 @@ init_hypervisor (Fake *fake)
 static void
 blocked (Fake *fake, const char *name, const char *rule)
 {
-  GVariant *fields = g_variant_new_parsed ("{'path': <'1-2'>, 'vendor': <uint16 2385>, 'product': <uint16 5734>, 'name': <%s>, "
+  GVariant *fields = g_variant_new_parsed ("{'path': <'1-2'>, 'vendor': <uint16 2385>, 'product': <uint16 5734>, 'kind': <'storage'>, 'name': <%s>, "
                                            "'verdict': <'block'>, 'rule': <%s>, 'enforced': <true>}",
                                            name, rule);
 
   floe_ui_hypervisor1_emit_audit (fake->hypervisor, "usb", fields);
+}
+
+/* ask PATH CONNECTION NAME RULE REMEMBER CHOICE... */
+static void
+ask (Fake *fake, char **words)
+{
+  GVariant *device = g_variant_new_parsed (
+    "{'path': <%s>, 'connection': <%t>, 'vendor': <uint16 2385>, 'product': <uint16 5734>, 'kind': <'storage'>, 'name': <%s>, "
+    "'verdict': <'ask'>, 'rule': <%s>, 'may_remember': <%b>, 'choices': <%^as>}",
+    words[1], (guint64) g_ascii_strtoull (words[2], NULL, 10), words[3], words[4], words[5][0] == '1', words + 6);
+
+  floe_ui_hypervisor1_set_usb_devices (fake->hypervisor, g_variant_new_array (G_VARIANT_TYPE_VARDICT, &device, 1));
 }
 
 /* Commands about one machine; FALSE when VERB is none of them. */
@@ -258,6 +292,10 @@ command (Fake *fake, char *line)
     floe_ui_hypervisor1_set_policy_problem (fake->hypervisor, rest);
   else if (strcmp (verb, "usb") == 0)
     blocked (fake, words[1], words[2]);
+  else if (strcmp (verb, "ask") == 0)
+    ask (fake, words);
+  else if (strcmp (verb, "ask-no-more") == 0)
+    floe_ui_hypervisor1_set_usb_devices (fake->hypervisor, g_variant_new_parsed ("@aa{sv} []"));
   else if (strcmp (verb, "kiosk") == 0)
     g_variant_dict_insert (&fake->settings, "kiosk", "b", rest[0] == '1');
   else if (strcmp (verb, "banner") == 0)

@@ -14,7 +14,7 @@ notice (FloeNotices *notices, const char *kind, const char *printed, gint64 now)
 }
 
 #define BLOCK(NAME) \
-  "{'path': <'1-2'>, 'vendor': <uint16 0x0951>, 'product': <uint16 0x1666>, 'name': <'" NAME \
+  "{'path': <'1-2'>, 'vendor': <uint16 0x0951>, 'product': <uint16 0x1666>, 'kind': <'storage'>, 'name': <'" NAME \
   "'>, 'verdict': <'block'>, 'rule': <'no-storage'>, 'enforced': <true>}"
 
 static void
@@ -26,9 +26,9 @@ test_words (void)
                                       "{'vendor': <uint16 0x951>, 'product': <uint16 1>, 'verdict': <'block'>, 'rule': <'r'>}", 0);
   g_autofree char *observed = notice (notices, "usb", "{'name': <'X'>, 'verdict': <'block'>, 'rule': <'r'>, 'enforced': <false>}", 0);
 
-  g_assert_cmpstr (text, ==, "Blocked by your organisation: DataTraveler, rule no-storage");
+  g_assert_cmpstr (text, ==, "Blocked by your organisation: USB storage “DataTraveler”, rule no-storage");
   g_assert_cmpstr (nameless, ==, "Blocked by your organisation: USB device 0951:0001, rule r");
-  g_assert_cmpstr (observed, ==, "Your organisation's rules would block: X, rule r");
+  g_assert_cmpstr (observed, ==, "Your organisation's rules would block: USB device “X”, rule r");
 }
 
 static void
@@ -92,7 +92,7 @@ test_hostile_strings (void)
   g_autofree char *longer = NULL;
   g_autoptr (GVariant) fields = g_variant_parse (G_VARIANT_TYPE_VARDICT, format, NULL, NULL, NULL);
 
-  g_assert_cmpstr (text, ==, "Blocked by your organisation: <b>x</b>\357\277\275\357\277\275[0m\357\277\275%s%n, rule no-storage");
+  g_assert_cmpstr (text, ==, "Blocked by your organisation: USB storage “<b>x</b>\357\277\275\357\277\275[0m\357\277\275%s%n”, rule no-storage");
   longer = floe_notices_usb (notices, "usb", fields, 0);
   g_assert_cmpint (g_utf8_strlen (longer, -1), <, 120);
 }
