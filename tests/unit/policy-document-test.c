@@ -2,6 +2,7 @@
 #include "policy/document/floe-policy.h"
 
 #include "common/floe-fd.h"
+#include "policy/document/floe-policy-explain.h"
 
 #include <string.h>
 
@@ -11,7 +12,8 @@
 
 #define CORPUS FLOE_SOURCE_DIR "/tests/unit/policy-corpus/"
 #define GOLDEN FLOE_SOURCE_DIR "/tests/golden/policy/"
-#define EXAMPLE FLOE_SOURCE_DIR "/docs/examples/office.json"
+#define EXAMPLES FLOE_SOURCE_DIR "/docs/examples/"
+#define EXAMPLE EXAMPLES "office.json"
 
 static GBytes *
 read_file (const char *path)
@@ -88,6 +90,7 @@ static void
 test_example (void)
 {
   check_golden (EXAMPLE, "office");
+  check_golden (EXAMPLES "fleet.json", "fleet");
 }
 
 static void
@@ -172,6 +175,42 @@ test_content (void)
   g_assert_null (content->console.languages[2]);
 }
 
+/* As many rules as one direction may have, and one more; what goes by pairs of them would show in the test's time. */
+static GBytes *
+many_rules (size_t n)
+{
+  g_autoptr (GString) text = g_string_new ("{\"floe\":1,\"group\":\"g\",\"machines\":[{\"id\":\"a\",\"image\":{\"name\":\"i\",\"channel\":\"c\"},"
+                                           "\"vcpus\":1,\"memory_mib\":512,\"disk\":\"reset\",\"networks\":[\"n\"]}],"
+                                           "\"networks\":{\"n\":{\"mode\":\"nat\",\"ipv6\":true,\"egress\":[");
+
+  for (size_t i = 0; i < n; i++)
+    g_string_append_printf (text, "%s{\"id\":\"r%zu\",\"protocol\":\"%s\",\"to\":[\"10.%zu.%zu.0/24\",\"2001:db8:%zx:%zx::/64\"],\"ports\":[\"443\"]}",
+                            i == 0 ? "" : ",\n", i, i % 2 == 0 ? "tcp" : "udp", i / 256 % 256, i % 256, i / 65536, i % 65536);
+  g_string_append (text, "]}},\"assignment\":[{\"who\":\"*\",\"machines\":[\"a\"]}]}");
+  return g_string_free_to_bytes (g_steal_pointer (&text));
+}
+
+static void
+test_many_rules (void)
+{
+  g_autoptr (GBytes) most = many_rules (FLOE_POLICY_NET_RULES_MAX), more = many_rules (FLOE_POLICY_NET_RULES_MAX + 1);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FloePolicyDocument) document = floe_policy_parse (most, "most.json", &error);
+  const FloePolicyNetwork *network;
+  g_auto (GStrv) notes = NULL;
+
+  g_assert_no_error (error);
+  network = &floe_policy_document_content (document)->networks[0];
+  g_assert_cmpuint (network->n_egress, ==, FLOE_POLICY_NET_RULES_MAX);
+  g_assert_cmpstr (network->egress[FLOE_POLICY_NET_RULES_MAX - 1].id, ==, "r64999");
+  g_assert_cmpuint (network->egress[64999].prefixes[0].address.bytes[1], ==, 64999 / 256);
+  notes = floe_policy_notes (floe_policy_document_content (document));
+  g_assert_cmpuint (g_strv_length (notes), ==, 1); /* of the keyboard */
+  g_assert_null (floe_policy_parse (more, "more.json", &error));
+  g_assert_error (error, FLOE_ERROR, FLOE_ERROR_INVALID);
+  g_assert_cmpstr (error->message, ==, "more.json:1: networks.n.egress: 65001 elements, 65000 at most");
+}
+
 /* The numbers in the header are those that the dump of the corpus was read with: names of enumerations have one order only. */
 static void
 test_names (void)
@@ -197,5 +236,6 @@ main (int argc, char **argv)
   g_test_add_func ("/policy/document/damaged", test_damaged);
   g_test_add_func ("/policy/document/content", test_content);
   g_test_add_func ("/policy/document/names", test_names);
+  g_test_add_func ("/policy/document/many-rules", test_many_rules);
   return g_test_run ();
 }
