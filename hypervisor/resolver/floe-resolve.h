@@ -27,7 +27,7 @@
 #define FLOE_RESOLVE_QUEUE_MS 2000    /* to wait for a socket */
 #define FLOE_RESOLVE_CLIENT_IDLE_MS 10000
 #define FLOE_RESOLVE_CLIENT_LIFE_MS 60000
-#define FLOE_RESOLVE_EVENTS 20        /* reports a second and at once; hypervisord has a limit of its own */
+#define FLOE_RESOLVE_EVENTS 50        /* reports a second and at once; hypervisord has a limit of its own */
 
 typedef enum {
   FLOE_QUESTION_FREE,

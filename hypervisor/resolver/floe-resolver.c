@@ -26,7 +26,7 @@
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_LONGEST_MS 5000
 #define WELL_AFTER_US (30 * G_USEC_PER_SEC)
-/* The process itself lets a guest ask 500 questions a second and reports 20 events: whoever says more is not what we started. */
+/* The process itself lets a guest ask 500 questions a second and reports 50 events: whoever says more is not what we started. */
 #define MESSAGES_PER_SECOND 2000
 #define MESSAGES_AT_ONCE 16
 /* How often it is looked whether the host's servers or addresses are others. */
