@@ -37,5 +37,10 @@ FloePolicyDocument *floe_policy_load (const char *path, GError **error) FLOE_WAR
 
 /* `explain FILE packet ...`: ARGV as floe_cli_parse() takes it. */
 gboolean floe_policy_explain_packet_command (const FloeCommand *command, int argc, char **argv, GError **error);
+
+/* `import-usbguard FILE`: the list on standard output, what became of each rule that is not wholly there on standard error; an error when
+ * some rule could not be translated. */
+gboolean floe_policy_import_usbguard_command (const FloeCommand *command, int argc, char **argv, GError **error);
+
 /* `explain FILE usb ...`: ARGV as floe_cli_parse() takes it. */
 gboolean floe_policy_explain_usb_command (const FloeCommand *command, int argc, char **argv, GError **error);

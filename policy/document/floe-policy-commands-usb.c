@@ -2,8 +2,9 @@
 #include "policy/document/floe-policy-commands-private.h"
 #include "policy/document/floe-policy-explain.h"
 #include "policy/document/floe-policy-private.h"
+#include "policy/document/floe-usbguard.h"
 
-/* `explain FILE usb`: a device and a situation from words on the command line. */
+/* `explain FILE usb`: a device and a situation from words on the command line; and `import-usbguard`. */
 
 typedef struct {
   char *port, *device_class, *manufacturer, *name, *speed, *front, *person;
@@ -204,4 +205,51 @@ floe_policy_explain_usb_command (const FloeCommand *command, int argc, char **ar
     return usage (error, "explain FILE usb VENDOR:PRODUCT[:SERIAL] INTERFACE... wanted", NULL);
   document = floe_policy_load (argv[1], error);
   return document != NULL && explain (floe_policy_document_content (document), &options, argv + 3, argc - 3, error);
+}
+
+/* -- import-usbguard ---------------------------------------------------------------------------------------------------- */
+
+/* One line for each rule that is not in the list as it was; the number of those that are not in it at all. */
+static unsigned
+print_reports (const GPtrArray *reports, const char *source)
+{
+  static const char *const outcomes[] = { NULL, "translated, opens less", "left out", "not translated" };
+  unsigned missing = 0;
+
+  for (guint i = 0; i < reports->len; i++) {
+    const FloeUsbguardReport *report = g_ptr_array_index (reports, i);
+
+    if (report->outcome == FLOE_USBGUARD_TRANSLATED)
+      continue;
+    g_printerr ("%s:%u: %s: %s\n", source, report->line, outcomes[report->outcome], report->reason);
+    missing += report->outcome == FLOE_USBGUARD_NOT_TRANSLATED;
+  }
+  return missing;
+}
+
+gboolean
+floe_policy_import_usbguard_command (const FloeCommand *command, int argc, char **argv, GError **error)
+{
+  g_autofree char *machine = NULL;
+  const GOptionEntry entries[] = {
+    { "machine", 0, 0, G_OPTION_ARG_STRING, &machine, "what is allowed goes to this machine, or to the one in front (\"front\"), not to the host",
+      "ID" },
+    { NULL },
+  };
+  g_autoptr (GBytes) text = NULL;
+  g_autoptr (FloeUsbguardImport) import = NULL;
+  unsigned missing;
+
+  if (!floe_cli_parse (command, entries, 1, &argc, &argv, error))
+    return FALSE;
+  if (machine != NULL && (!floe_name_is_safe (machine) || !g_ascii_isalnum (*machine) || strlen (machine) > FLOE_POLICY_ID_MAX))
+    return usage (error, "--machine and the id of a machine wanted", machine);
+  text = floe_file_read (argv[1], FLOE_USBGUARD_SIZE_MAX, error);
+  import = text != NULL ? floe_usbguard_import (text, argv[1], machine, error) : NULL;
+  if (import == NULL || !print (import->json, error))
+    return FALSE;
+  missing = print_reports (import->reports, argv[1]);
+  if (missing > 0)
+    return floe_error_set (error, FLOE_ERROR_INVALID, "%u of %u rules not translated", missing, import->reports->len);
+  return TRUE;
 }

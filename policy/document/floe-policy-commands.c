@@ -6,7 +6,7 @@
 #include "policy/document/floe-policy-private.h"
 
 
-enum { COMMAND_LINT, COMMAND_COMPILE, COMMAND_EXPLAIN, COMMAND_SCHEMA };
+enum { COMMAND_LINT, COMMAND_COMPILE, COMMAND_EXPLAIN, COMMAND_SCHEMA, COMMAND_IMPORT_USBGUARD };
 
 static const GOptionEntry no_options[] = { { NULL } };
 
@@ -123,6 +123,12 @@ run_explain (int argc, char **argv, GError **error)
   return usage (error, "machine, packet or usb wanted", argv[2]);
 }
 
+static gboolean
+run_import_usbguard (int argc, char **argv, GError **error)
+{
+  return floe_policy_import_usbguard_command (&floe_document_commands[COMMAND_IMPORT_USBGUARD], argc, argv, error);
+}
+
 const FloeCommand floe_document_commands[] = {
   [COMMAND_LINT] = { "lint", "FILE...", "check policy documents, and note what deserves a second look", run_lint },
   [COMMAND_COMPILE] = { "compile", "FILE", "print what the document comes to, defaults filled in", run_compile },
@@ -131,5 +137,8 @@ const FloeCommand floe_document_commands[] = {
                         "FILE usb VENDOR:PRODUCT[:SERIAL] [OPTION...] INTERFACE...",
                         "say what would happen to this machine, packet or device, and by which rule", run_explain },
   [COMMAND_SCHEMA] = { "schema", "", "print the JSON Schema of policy documents", run_schema },
+  [COMMAND_IMPORT_USBGUARD] = { "import-usbguard", "FILE [--machine ID]",
+                                "print the rules of a USBGuard rule file as a usb list, and say which cannot be translated",
+                                run_import_usbguard },
   { NULL },
 };

@@ -10,8 +10,9 @@ program=$BUILD/bin/floe-policy
 [ -x "$program" ] || { echo "no $program: build first"; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cp "$SOURCE"/docs/examples/office.json "$SOURCE"/tests/unit/policy-corpus/good/{everything,minimal,networks,notes,notes-networks}.json \
-  "$SOURCE"/tests/unit/policy-corpus/bad/usb-opens-any.json "$work"
+cp "$SOURCE"/docs/examples/office.json "$SOURCE"/tests/unit/policy-corpus/good/{everything,minimal,networks,notes,notes-networks,usb}.json \
+  "$SOURCE"/tests/unit/policy-corpus/bad/usb-opens-any.json "$SOURCE"/tests/unit/usbguard-corpus/good/*.conf \
+  "$SOURCE"/tests/unit/usbguard-corpus/bad/attribute-twice.conf "$work"
 cd "$work"
 ln -s /dev/full full
 
@@ -92,6 +93,27 @@ transcript() {
   run explain everything.json usb 046d:c31c 03:01:01 --port usb1
   run explain everything.json usb
   run explain everything.json usb 046d:c31c 03:01:01 --class 3:1:1
+  run lint usb.json
+  run explain usb.json machine lab
+  run explain usb.json usb 046d:c31c 03:01:01 03:00:00 --speed low --holding keyboard=1
+  run explain usb.json usb 0951:1666:0019E06B9C85 08:06:50 08:06:62@1.0.1 --person alice --front desk --speed high
+  run explain usb.json usb 0951:1666:0019E06B9C85 08:06:50 08:06:62@1.0.1 --person alice --front lab --speed high
+  run explain usb.json usb 0951:1666:0019E06B9C85 08:06:50 08:06:62@1.0.1 --person alice
+  run explain usb.json usb 0951:1666:0019E06B9C85 08:06:50 --front lab --locked
+  run explain usb.json usb 0781:5567 08:06:50 03:01:01 --name Stick --manufacturer 'Kingsland Ltd'
+  run explain usb.json usb 0bda:0177 08:06:50 0b:00:00
+  run explain usb.json usb 046d:0a44 01:01:00 01:02:00 03:00:00 --name 'H*dset'
+  run explain usb.json usb 1d50:6018 ff:00:00 --port 2-1.3.1
+  run explain usb.json usb 1d50:6018 0b:00:00 --front desk
+  run explain usb.json usb 1d50:6018 0b:00:00 --speed fast
+  run explain usb.json usb 1d50:6018 0b:00:00 --front nobody
+  run explain usb.json usb 1d50:6018 0b:00:00@1.0
+  run import-usbguard kiosk.conf
+  run import-usbguard office.conf --machine office
+  run import-usbguard beyond.conf
+  run import-usbguard attribute-twice.conf
+  run import-usbguard kiosk.conf --machine ../office
+  run import-usbguard
   run compile
   run schema twice
   run explain everything.json people alice
