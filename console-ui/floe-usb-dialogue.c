@@ -6,6 +6,7 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
+#define TEXT_CHARS 52 /* a line that is easy to read */
 #define CHOICE_KEY "floe-choice"
 
 struct _FloeUsbDialogue {
@@ -37,6 +38,15 @@ on_listens (gpointer data)
   gtk_widget_set_sensitive (dialogue->remember, TRUE);
   gtk_widget_grab_focus (dialogue->block);
   return G_SOURCE_REMOVE;
+}
+
+void
+floe_usb_dialogue_defer (FloeUsbDialogue *dialogue)
+{
+  if (dialogue->deaf == 0)
+    return;
+  g_source_remove (dialogue->deaf);
+  dialogue->deaf = g_timeout_add (FLOE_USB_DIALOGUE_DEAF_MS, on_listens, dialogue);
 }
 
 static void
@@ -102,6 +112,8 @@ floe_usb_dialogue_new (const FloeUsbQuestion *question, const char *front, FloeU
                                              "A device can call itself anything: go by what you have just plugged in."),
                                           question->rule);
 
+  gtk_label_set_max_width_chars (GTK_LABEL (heading), TEXT_CHARS);
+  gtk_label_set_max_width_chars (GTK_LABEL (text), TEXT_CHARS);
   floe_label_set (heading, asked);
   floe_label_set (text, why);
   add_buttons (dialogue, question, front, title, data);

@@ -40,6 +40,7 @@ G_DEFINE_FINAL_TYPE (FloeWindow, floe_window, GTK_TYPE_WINDOW)
 static void window_act (FloeWindow *window, FloeMachine *machine, FloeAction action);
 static void window_make_list (FloeWindow *window);
 static void window_update_question (FloeWindow *window);
+static void window_close_dialogue (FloeWindow *window);
 
 /* -- Pages ---------------------------------------------------------------------------------------------------------- */
 
@@ -58,11 +59,15 @@ window_display (FloeWindow *window)
   return view != NULL ? floe_machine_view_get_display (view) : NULL;
 }
 
-/* What USB rules and answers mean by "in front". */
+/* What USB rules and answers mean by "in front": a question that stands is put anew, with what can be chosen now. */
 static void
 window_tell_front (FloeWindow *window)
 {
   floe_link_set_front (window->link, window->current != NULL ? floe_machine_get_info (window->current)->id : "");
+  if (window->dialogue == NULL)
+    return;
+  window_close_dialogue (window);
+  window_update_question (window);
 }
 
 /* What the guest on screen has down is let go there before anything else gets the keyboard. */
@@ -352,6 +357,8 @@ on_key (FloeWindow *window, GdkEventKey *event)
   FloeHotkeyVerdict verdict = floe_hotkey_filter (&window->keys, &key);
   FloeDisplay *display = window_display (window);
 
+  if (window->dialogue != NULL)
+    floe_usb_dialogue_defer (window->dialogue);
   if (verdict.action != FLOE_HOTKEY_NONE) {
     if (display != NULL)
       floe_display_release (display, verdict.releases);
