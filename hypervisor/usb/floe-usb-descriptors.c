@@ -7,9 +7,11 @@ enum {
   TYPE_DEVICE = 1,
   TYPE_CONFIGURATION = 2,
   TYPE_INTERFACE = 4,
+  TYPE_ENDPOINT = 5,
   DEVICE_SIZE = 18,
   CONFIGURATION_SIZE = 9,
   INTERFACE_SIZE = 9,
+  ENDPOINT_SIZE = 7,
 };
 
 /* What one configuration has shown, to compare with what it announces: a bit for each interface number and for each pair of
@@ -18,6 +20,8 @@ typedef struct {
   uint8_t numbers[256 / 8];
   uint8_t settings[256 * 256 / 8];
   unsigned n_numbers;
+  int number; /* of the interface at hand, -1 before the first */
+  int endpoints; /* that the setting at hand announces and has not shown yet; 0 before the first */
 } Seen;
 
 static uint16_t
@@ -52,7 +56,35 @@ take_interface (const uint8_t *at, uint8_t configuration, Seen *seen, FloeUsbDes
     return "two descriptors of one interface and alternate setting";
   if (!mark (seen->numbers, at[2]))
     seen->n_numbers++;
+  else if (at[2] != seen->number)
+    /* libusb, and with it QEMU, then reads another device than the kernel. */
+    return "settings of one interface apart from one another";
+  seen->number = at[2];
   return NULL;
+}
+
+/* One descriptor of a configuration, AT, whole. NULL or the problem. */
+static const char *
+take_descriptor (const uint8_t *at, uint8_t configuration, Seen *seen, FloeUsbDescriptors *out)
+{
+  switch (at[1]) {
+  case TYPE_INTERFACE:
+    if (at[0] < INTERFACE_SIZE)
+      return "an interface descriptor that is too short";
+    const char *counts = seen->endpoints != 0 ? "another number of endpoints than the interface announces" : NULL;
+    const char *problem = take_interface (at, configuration, seen, out);
+    seen->endpoints = at[4];
+    return problem != NULL ? problem : counts;
+  case TYPE_ENDPOINT:
+    /* Who announces fewer than there are is found at the next interface or at the end. */
+    seen->endpoints--;
+    return at[0] < ENDPOINT_SIZE ? "an endpoint descriptor that is too short" : NULL;
+  case TYPE_DEVICE:
+  case TYPE_CONFIGURATION:
+    return "a device or configuration descriptor inside a configuration";
+  default:
+    return NULL;
+  }
 }
 
 /* SIZE bytes at DATA are one configuration by its own account. Goes on after an inconsistency, so that block rules see
@@ -64,19 +96,18 @@ take_configuration (const uint8_t *data, size_t size, FloeUsbDescriptors *out)
   Seen seen;
 
   memset (&seen, 0, sizeof seen);
+  seen.number = -1;
   for (size_t at = data[0]; at < size; at += data[at]) {
-    const char *found = NULL;
+    const char *found;
 
     if (size - at < 2 || data[at] < 2 || data[at] > size - at)
       return "a descriptor whose length is less than 2 or reaches beyond its configuration";
-    if (data[at + 1] == TYPE_INTERFACE)
-      found = data[at] < INTERFACE_SIZE ? "an interface descriptor that is too short"
-                                        : take_interface (data + at, data[5], &seen, out);
-    else if (data[at + 1] == TYPE_DEVICE || data[at + 1] == TYPE_CONFIGURATION)
-      found = "a device or configuration descriptor inside a configuration";
+    found = take_descriptor (data + at, data[5], &seen, out);
     if (problem == NULL)
       problem = found;
   }
+  if (problem == NULL && seen.endpoints != 0)
+    problem = "another number of endpoints than the interface announces";
   if (problem == NULL && seen.n_numbers != data[4])
     problem = "another number of interfaces than the configuration announces";
   return problem;
@@ -95,8 +126,11 @@ take_configurations (const uint8_t *data, size_t size, unsigned announced, FloeU
     if (size - at < CONFIGURATION_SIZE || data[at] < CONFIGURATION_SIZE || data[at + 1] != TYPE_CONFIGURATION)
       return "bytes where a configuration descriptor was to be";
     total = le16 (data + at + 2);
-    if (total < data[at] || total > size - at)
+    /* Where it ends nobody can say: what is there is looked at, as far as it goes. */
+    if (total < data[at] || total > size - at) {
+      (void)take_configuration (data + at, size - at, out);
       return "a configuration whose total length is less than its descriptor or more than there is";
+    }
     found = take_configuration (data + at, total, out);
     if (problem == NULL)
       problem = found;

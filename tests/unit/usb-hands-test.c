@@ -14,7 +14,7 @@
 #define DEVICE(vendor, product, configurations)                                                                            \
   18, 1, 0, 2, 0, 0, 0, 64, (vendor)&0xff, (vendor) >> 8, (product)&0xff, (product) >> 8, 0, 1, 1, 2, 3, configurations
 #define CONFIGURATION(total, interfaces) 9, 2, (total)&0xff, (total) >> 8, interfaces, 1, 0, 0x80, 50
-#define INTERFACE(number, class_code, subclass, protocol) 9, 4, number, 0, 1, class_code, subclass, protocol, 0
+#define INTERFACE(number, class_code, subclass, protocol) 9, 4, number, 0, 0, class_code, subclass, protocol, 0
 
 static const uint8_t scanner[] = { DEVICE (0x04a9, 0x220d, 1), CONFIGURATION (18, 1), INTERFACE (0, 6, 1, 1) };
 static const uint8_t composite[]

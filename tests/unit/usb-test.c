@@ -14,12 +14,13 @@
       configurations
 #define CONFIGURATION(total, interfaces) 9, 2, (total)&0xff, (total) >> 8, interfaces, 1, 0, 0x80, 50
 #define INTERFACE(number, setting, class_code, subclass, protocol)                                                         \
-  9, 4, number, setting, 1, class_code, subclass, protocol, 0
+  9, 4, number, setting, 0, class_code, subclass, protocol, 0
+#define INTERFACE_WITH(endpoints, class_code, subclass, protocol) 9, 4, 0, 0, endpoints, class_code, subclass, protocol, 0
 #define ENDPOINT 7, 5, 0x81, 3, 8, 0, 10
 
 static const uint8_t keyboard[] = { DEVICE (0x046d, 0xc31c, 0, 1),
                                     CONFIGURATION (34, 1),
-                                    INTERFACE (0, 0, 3, 1, 1),
+                                    INTERFACE_WITH (1, 3, 1, 1),
                                     9,
                                     0x21,
                                     0x11,
@@ -32,7 +33,7 @@ static const uint8_t keyboard[] = { DEVICE (0x046d, 0xc31c, 0, 1),
                                     ENDPOINT };
 static const uint8_t mouse[] = { DEVICE (0x046d, 0xc077, 0, 1), CONFIGURATION (18, 1), INTERFACE (0, 0, 3, 1, 2) };
 static const uint8_t stick[]
-    = { DEVICE (0x0781, 0x5567, 0, 1), CONFIGURATION (25, 1), INTERFACE (0, 0, 8, 6, 0x50), ENDPOINT };
+    = { DEVICE (0x0781, 0x5567, 0, 1), CONFIGURATION (25, 1), INTERFACE_WITH (1, 8, 6, 0x50), ENDPOINT };
 /* A scanner by ID and one interface, storage in its second configuration. */
 static const uint8_t two_faced[] = { DEVICE (0x04a9, 0x220d, 0xff, 2), CONFIGURATION (18, 1), INTERFACE (0, 0, 0xff, 0, 0),
                                      CONFIGURATION (18, 1), INTERFACE (0, 0, 8, 6, 0x50) };
@@ -89,6 +90,14 @@ static const struct {
        INTERFACE (1, 0, 8, 6, 0x50)),
   BAD ("duplicate interface", DEVICE (1, 2, 0, 1), CONFIGURATION (27, 1), INTERFACE (0, 0, 3, 1, 1),
        INTERFACE (0, 0, 8, 6, 0x50)),
+  BAD ("settings of one interface apart", DEVICE (1, 2, 0, 1), CONFIGURATION (36, 2), INTERFACE (0, 0, 3, 1, 1),
+       INTERFACE (1, 0, 3, 1, 1), INTERFACE (0, 1, 3, 1, 1)),
+  BAD ("fewer endpoints than announced", DEVICE (1, 2, 0, 1), CONFIGURATION (18, 1), INTERFACE_WITH (1, 3, 1, 1)),
+  BAD ("fewer, and another interface behind", DEVICE (1, 2, 0, 1), CONFIGURATION (27, 2), INTERFACE_WITH (1, 3, 1, 1),
+       INTERFACE (1, 0, 3, 1, 1)),
+  BAD ("more endpoints than announced", DEVICE (1, 2, 0, 1), CONFIGURATION (25, 1), INTERFACE (0, 0, 3, 1, 1), ENDPOINT),
+  BAD ("an endpoint before every interface", DEVICE (1, 2, 0, 1), CONFIGURATION (25, 1), ENDPOINT, INTERFACE (0, 0, 3, 1, 1)),
+  BAD ("endpoint too short", DEVICE (1, 2, 0, 1), CONFIGURATION (24, 1), INTERFACE_WITH (1, 3, 1, 1), 6, 5, 0x81, 3, 8, 0),
   BAD ("configuration within another", DEVICE (1, 2, 0, 1), CONFIGURATION (27, 1), INTERFACE (0, 0, 3, 1, 1),
        CONFIGURATION (9, 0)),
   BAD ("a configuration more than announced", DEVICE (1, 2, 0, 1), CONFIGURATION (18, 1), INTERFACE (0, 0, 3, 1, 1),
@@ -119,7 +128,7 @@ test_many (void)
 
   g_byte_array_append (bytes, head, sizeof head);
   for (unsigned i = 0; i < 257; i++) {
-    const uint8_t interface[] = { INTERFACE ((uint8_t)(i % 255), (uint8_t)(i / 255), 3, 0, 0) };
+    const uint8_t interface[] = { INTERFACE ((uint8_t)(i / 2), (uint8_t)(i % 2), 3, 0, 0) };
 
     g_byte_array_append (bytes, interface, sizeof interface);
   }
