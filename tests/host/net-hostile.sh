@@ -64,7 +64,7 @@ mkfifo naive-tap.in naive-chase.in
 "$TOOLS/hostile-frames" guest naive0 0 naive-tap.in >naive-tap.out &
 "$TOOLS/hostile-frames" chase naive0 0 naive-chase.in >naive-chase.out &
 wait_for 10 'the naive tap' ip link show naive0
-start_watch naive ip netns exec world "$TOOLS/hostile-frames" watch far
+start_watch naive ip netns exec world "$TOOLS/hostile-frames" watch far 2>/dev/null
 sysctl -q net.ipv4.ip_forward=1
 ip link set naive0 address 02:f1:0e:01:00:00
 ip address add 10.77.0.1/30 dev naive0
@@ -95,7 +95,7 @@ make_lan 02:f1:0e:00:00:02 192.0.2.50
 chaser plain 0
 chaser both 1 six dns
 chaser lan 2 guest=192.0.2.50 peer=192.0.2.1 peermac=02:00:5e:00:53:01 lan
-chaser inner 3
+chaser inner 3 filtered
 # The neighbour and the machine that filters.
 quiet 4
 quiet 8

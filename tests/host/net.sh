@@ -70,7 +70,7 @@ ip link set br0 up
 crosses() {
   # Spoofed MACs have taught the bridge that the router is where the guest is.
   ip link set br0 type bridge fdb_flush
-  start_watch naive ip netns exec world "$TOOLS/hostile-frames" watch naive-far
+  start_watch naive ip netns exec world "$TOOLS/hostile-frames" watch naive-far 2>/dev/null
   obey naive hostile 1 "$1" >/dev/null
   sleep "$2"
   end_watch naive 2>/dev/null
@@ -99,7 +99,7 @@ table bridge naive {
   }
 }
 RULES
-start_watch naive ip netns exec world "$TOOLS/hostile-frames" watch naive-far
+start_watch naive ip netns exec world "$TOOLS/hostile-frames" watch naive-far 2>/dev/null
 sleep 0.5
 answer=$(obey naive hostile 1)
 end_watch naive

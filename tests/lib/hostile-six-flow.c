@@ -62,8 +62,11 @@ hostile_add_forbidden6 (HostileGuest *guest)
   static const unsigned flags[] = { 0x02, 0x10, 0x12, 0x04, 0x01, 0x03, 0x00, 0x29, 0xff };
 
   for (size_t a = 0; a < G_N_ELEMENTS (addresses); a++) {
+    uint8_t own[16];
+
+    hostile_address6 (addresses[a], own);
     for (size_t p = 0; p < G_N_ELEMENTS (ports); p++)
-      if (!guest->dns || ports[p] != 53 || !g_str_equal (addresses[a], "fdf1:e77:0:0::1"))
+      if (!guest->dns || ports[p] != 53 || memcmp (own, guest->peer6, 16) != 0)
         add_udp6 (guest, addresses[a], 5000, ports[p]);
     for (size_t f = 0; f < G_N_ELEMENTS (flags); f++)
       add_tcp6 (guest, addresses[a], 80, flags[f]);

@@ -13,7 +13,7 @@ in_lan() { ip netns exec lan "$@"; }
 # serve NAMESPACE: what 198.51.100.10 and 2001:db8:51::10 answer there.
 serve() {
   local to
-  for to in TCP4-LISTEN:80 TCP6-LISTEN:80,ipv6only UDP4-RECVFROM:7 UDP6-RECVFROM:7,ipv6only; do
+  for to in TCP4-LISTEN:80,bind=198.51.100.10 "TCP6-LISTEN:80,bind=[2001:db8:51::10]" UDP4-RECVFROM:7,bind=198.51.100.10 "UDP6-RECVFROM:7,bind=[2001:db8:51::10]"; do
     ip netns exec "$1" socat "$to,fork,reuseaddr" PIPE 2>/dev/null &
   done
 }
