@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
-#include "hypervisor/net/floe-conntrack.h"
 #include "hypervisor/net/floe-net-private.h"
 #include "hypervisor/net/floe-route.h"
 
@@ -223,7 +222,7 @@ floe_net_card_replace (FloeNetCard *card, const FloeNetCardSpec *spec, GError **
     floe_warning ("a network has become another kind of link: nothing passes until the machine is started anew", "TAP",
                   card->identity.tap, "NETWORK", card->network);
   /* On a failure the old rules stay, and all that goes with them. */
-  if (!put_in_force (card, network, error))
+  if (!put_in_force (card, network, error) || !floe_net_card_prune (card, network, error))
     return FALSE;
   card->ipv6 = is_routed (network->mode) && network->ipv6;
   role = role_of (card);
@@ -251,7 +250,7 @@ set_up (FloeNetCard *card, const FloeNetCardSpec *spec, GError **error)
     return FALSE;
   /* What an ended machine may have left, rules and connections: with the tap down there is nothing to let through or keep
    * out. */
-  if (!floe_rules_remove (net->filter, card->identity.tap, error) || !floe_conntrack_forget (net->filter, card->identity.guest, error)
+  if (!floe_rules_remove (net->filter, card->identity.tap, error) || !floe_net_card_forget (card, error)
       || !put_in_force (card, network, error))
     return FALSE;
   if (is_client (card) && !floe_route_divert (net->route, &card->identity, error))
@@ -353,7 +352,7 @@ floe_net_card_close (FloeNetCard *card, GError **error)
   floe_net_card_stop_servers (card);
   floe_fd_clear (&card->fd);
   /* The tap first: what keeps its packets in is the last to go. */
-  return floe_tap_remove (net->route, &card->identity, error) && floe_rules_remove (net->filter, card->identity.tap, error)
+  return floe_tap_remove (net->route, &card->identity, error) && floe_net_card_forget (card, error) && floe_rules_remove (net->filter, card->identity.tap, error)
          && (!is_client (card) || floe_route_forget (net->route, card->identity.slot, error))
          && (!is_bridged (card->link.mode) || floe_bridge_sweep (net->route, error));
 }

@@ -58,6 +58,12 @@ struct _FloeNetCard {
   gint64 learnt_until;      /* monotonic, microseconds; G_MAXINT64: for ever */
 };
 
+/* -- floe-card-flows.c -------------------------------------------------------------------------------------------------- */
+
+/* The kernel forgets those of the card's connections that NETWORK, whose rules have just been loaded, does not allow; or all of them. */
+gboolean floe_net_card_prune (FloeNetCard *card, const FloePolicyNetwork *network, GError **error) FLOE_WARN_UNUSED;
+gboolean floe_net_card_forget (FloeNetCard *card, GError **error) FLOE_WARN_UNUSED;
+
 /* -- floe-net-audit.c ------------------------------------------------------------------------------------------------- */
 
 void floe_net_audit_close (FloeNet *net);

@@ -85,7 +85,7 @@ floe_net_new (const FloeNetConfig *config, GError **error)
   net->filter = floe_netlink_open (NETLINK_NETFILTER, error);
   /* No connection has that address: asked only to know that the kernel can be. */
   if (net->filter == NULL || !floe_net_probe (check_rules, net->filter, &net->lacks, missing, error)
-      || !floe_conntrack_forget (net->filter, (const uint8_t[4]){ 0 }, error))
+      || !floe_conntrack_forget (net->filter, &(FloePolicyAddress){ .family = 4 }, error))
     return NULL;
   if (missing->len > 0)
     floe_debug ("the packet filter does without some features", "MISSING", missing->str);

@@ -261,6 +261,8 @@ sleep 0.5
 attack 'adopted'
 
 say 'closed: tap, rules and DHCP are gone; and made again'
+remembered() { grep -c 'src=10\.77\.0\.2 ' /proc/net/nf_conntrack 2>/dev/null || true; }
+before=$(remembered)
 obey one quit >/dev/null 2>&1 & quitter=$!
 card one close
 kill "$quitter" 2>/dev/null || true; wait "$quitter" 2>/dev/null || true
@@ -268,8 +270,6 @@ wait "$one"
 ip link show floe0 >/dev/null 2>&1 && die 'the tap is still there'
 nft list tables | quietly grep -E ' floe0$' && die 'rules are still there'
 nft delete table netdev witness-floe0 2>/dev/null || true
-remembered() { grep -c 'src=10\.77\.0\.2 ' /proc/net/nf_conntrack 2>/dev/null || true; }
-before=$(remembered)
 start_card one 0 open
 one=$loader
 if [ -r /proc/net/nf_conntrack ]; then
