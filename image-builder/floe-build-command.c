@@ -4,9 +4,8 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* `build-desktop` is a script: all that it does is done by mmdebstrap, mke2fs, mtools and sfdisk. It is installed beside
- * our other helpers, at
- * ../libexec/floe of this program's directory, in the build tree too. */
+/* `build-desktop` and `build-filter` are scripts: all that they do is done by mmdebstrap, mke2fs, mtools and the like. They are installed
+ * beside our other helpers, at ../libexec/floe of this program's directory, in the build tree too. */
 static char *
 find_helper (const char *name, GError **error)
 {
@@ -25,9 +24,9 @@ find_helper (const char *name, GError **error)
 }
 
 static gboolean
-run_build_desktop (int argc, char **argv, GError **error)
+run_helper (const char *name, int argc, char **argv, GError **error)
 {
-  g_autofree char *helper = find_helper ("build-desktop", error);
+  g_autofree char *helper = find_helper (name, error);
   g_autofree char **arguments = g_new0 (char *, (gsize) argc + 1);
 
   if (helper == NULL)
@@ -39,9 +38,28 @@ run_build_desktop (int argc, char **argv, GError **error)
   return floe_error_set_errno (error, errno, "run %s", helper);
 }
 
+static gboolean
+run_build_desktop (int argc, char **argv, GError **error)
+{
+  return run_helper ("build-desktop", argc, argv, error);
+}
+
+static gboolean
+run_build_filter (int argc, char **argv, GError **error)
+{
+  return run_helper ("build-filter", argc, argv, error);
+}
+
 const FloeCommand floe_image_build_desktop_command = {
   "build-desktop",
   "[OPTION...] OUTPUT.raw",
   "make a Debian desktop that boots by UEFI from its own disk (--help lists the options)",
   run_build_desktop,
+};
+
+const FloeCommand floe_image_build_filter_command = {
+  "build-filter",
+  "[OPTION...] OUTPUT.raw",
+  "make a small Linux that filters other machines' network (--help lists the options)",
+  run_build_filter,
 };
