@@ -11,12 +11,15 @@
 
 /* A card from a shell: `net-card open SLOT POLICY NETWORK [COMMAND…]` makes it and runs COMMAND with the tap as descriptor
  * 3, which then holds the card as QEMU does; `adopt` finds it again. SLOT is four times the place of a machine in the policy, and the
- * place of NETWORK among its networks: so mode filter finds who else is on it. Reads lines: `replace NETWORK`, `statistics`, `dhcp`,
- * `close`; answers each with lines of which the last is `done` or `error …`. */
+ * place of NETWORK among its networks: so mode filter finds who else is on it. Reads lines: `also open|adopt SLOT NETWORK [COMMAND…]` (one
+ * more card in this process), `card SLOT` (the one that is meant from now on), `replace NETWORK`, `statistics`, `dhcp`, `resolver`,
+ * `address`, `audit` (events are printed as they come), `sweep`, `close`; answers each with lines of which the last is `done` or `error …`. */
 
 typedef struct {
+  FloeNet *net;
   FloeNetCard *card;
   FloeNetCardSpec spec;
+  GHashTable *cards; /* slot -> FloeNetCard; the one that obeys is `card`, and its spec `spec` */
   const FloePolicyContent *content;
   GMainLoop *loop;
 } Tool;
@@ -60,6 +63,28 @@ specify (Tool *tool, const FloePolicyNetwork *network, GError **error)
   return TRUE;
 }
 
+/* $FLOE_RESOLVER is floe-resolver, where it is not installed. */
+static FloeNet *
+open_net (GError **error)
+{
+  static const char staging[] = "/run/net-card-jail";
+  const FloeNetConfig config = { .resolver = g_getenv ("FLOE_RESOLVER"), .staging = staging, .resolver_uid = 700000 };
+
+  g_mkdir_with_parents (staging, 0700);
+  return floe_net_new (&config, error);
+}
+
+static void
+print_event (const FloeNetEvent *event, gpointer data)
+{
+  (void)data;
+  printf ("event %s %s %s %s %s %s %u %s %u %s %" G_GUINT64_FORMAT "\n", event->machine, event->network, event->verdict,
+          *event->rule == '\0' ? "-" : event->rule, *event->protocol == '\0' ? "-" : event->protocol,
+          *event->source == '\0' ? "-" : event->source, event->source_port, *event->destination == '\0' ? "-" : event->destination,
+          event->destination_port, *event->name == '\0' ? "-" : event->name, event->count);
+  fflush (stdout);
+}
+
 static gboolean
 print_statistics (Tool *tool, GError **error)
 {
@@ -78,10 +103,73 @@ print_statistics (Tool *tool, GError **error)
 }
 
 static gboolean
+hand_over (Tool *tool, char **command, GError **error)
+{
+  floe_autofd fd = floe_net_card_dup_fd (tool->card, error);
+  const int target = 3;
+  g_autoptr (GError) failure = NULL;
+
+  if (fd < 0)
+    return FALSE;
+  if (command[0] == NULL)
+    return TRUE; /* the card holds it until we end */
+  return g_spawn_async_with_pipes_and_fds (NULL, (const char *const *)command, NULL,
+                                           G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, -1, -1, -1, &fd,
+                                           &target, 1, NULL, NULL, NULL, NULL, &failure)
+         || floe_error_set (error, FLOE_ERROR_FAILED, "%s", failure->message);
+}
+
+/* Makes or finds the card of SLOT, and has it obey from now on. */
+static gboolean
+add_card (Tool *tool, gboolean adopt, const char *slot, const char *name, char **command, GError **error)
+{
+  const FloePolicyNetwork *network;
+  FloeNetCard *card;
+
+  tool->spec.slot = (unsigned)atoi (slot);
+  if (!network_of (tool, name, &network, error) || !specify (tool, network, error))
+    return FALSE;
+  card = (adopt ? floe_net_card_adopt : floe_net_card_open) (tool->net, &tool->spec, error);
+  if (card == NULL)
+    return FALSE;
+  tool->card = card;
+  g_hash_table_insert (tool->cards, GUINT_TO_POINTER (tool->spec.slot), card);
+  if (!adopt && !hand_over (tool, command, error))
+    return FALSE;
+  printf ("ready %s %s %s\n", floe_net_card_tap (card), floe_net_card_mac (card), floe_net_card_address (card));
+  return TRUE;
+}
+
+static gboolean
+close_card (Tool *tool, GError **error)
+{
+  gboolean done = floe_net_card_close (tool->card, error);
+
+  g_hash_table_remove (tool->cards, GUINT_TO_POINTER (tool->spec.slot));
+  tool->card = NULL;
+  if (g_hash_table_size (tool->cards) == 0)
+    g_main_loop_quit (tool->loop);
+  return done;
+}
+
+static gboolean
 obey (Tool *tool, char **words, GError **error)
 {
   const FloePolicyNetwork *network;
+  guint n_words = g_strv_length (words);
 
+  if (g_str_equal (words[0], "also") && n_words >= 4)
+    return add_card (tool, g_str_equal (words[1], "adopt"), words[2], words[3], words + 4, error);
+  if (g_str_equal (words[0], "sweep"))
+    return floe_net_sweep (tool->net, error);
+  if (g_str_equal (words[0], "card") && n_words == 2) {
+    tool->spec.slot = (unsigned)atoi (words[1]);
+    tool->card = g_hash_table_lookup (tool->cards, GUINT_TO_POINTER (tool->spec.slot));
+  }
+  if (tool->card == NULL)
+    return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "which card?");
+  if (g_str_equal (words[0], "card"))
+    return TRUE;
   if (g_str_equal (words[0], "replace") && words[1] != NULL)
     return network_of (tool, words[1], &network, error) && specify (tool, network, error)
            && floe_net_card_replace (tool->card, &tool->spec, error);
@@ -91,10 +179,20 @@ obey (Tool *tool, char **words, GError **error)
     printf ("dhcp %d\n", floe_net_card_dhcp_pid (tool->card));
     return TRUE;
   }
-  if (g_str_equal (words[0], "close")) {
-    g_main_loop_quit (tool->loop);
-    return floe_net_card_close (tool->card, error);
+  if (g_str_equal (words[0], "resolver")) {
+    printf ("resolver %d\n", floe_net_card_resolver_pid (tool->card));
+    return TRUE;
   }
+  if (g_str_equal (words[0], "address")) {
+    printf ("address %s %s\n", floe_net_card_address (tool->card), floe_net_card_address6 (tool->card));
+    return TRUE;
+  }
+  if (g_str_equal (words[0], "audit")) {
+    floe_net_set_audit (tool->net, print_event, NULL);
+    return TRUE;
+  }
+  if (g_str_equal (words[0], "close"))
+    return close_card (tool, error);
   return floe_error_set (error, FLOE_ERROR_INVALID, "what is '%s'?", words[0]);
 }
 
@@ -121,35 +219,15 @@ line_came (GIOChannel *channel, GIOCondition condition, gpointer data)
 }
 
 static gboolean
-hand_over (Tool *tool, char **command, GError **error)
-{
-  floe_autofd fd = floe_net_card_dup_fd (tool->card, error);
-  const int target = 3;
-  g_autoptr (GError) failure = NULL;
-
-  if (fd < 0)
-    return FALSE;
-  if (command[0] == NULL)
-    return TRUE; /* the card holds it until we end */
-  return g_spawn_async_with_pipes_and_fds (NULL, (const char *const *)command, NULL,
-                                           G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, -1, -1, -1, &fd,
-                                           &target, 1, NULL, NULL, NULL, NULL, &failure)
-         || floe_error_set (error, FLOE_ERROR_FAILED, "%s", failure->message);
-}
-
-static gboolean
 run (int argc, char **argv, GError **error)
 {
-  const FloeNetConfig config = { 0 };
-  g_autoptr (FloeNet) net = floe_net_new (&config, error);
-  g_autoptr (FloeNetCard) card = NULL;
+  g_autoptr (FloeNet) net = open_net (error);
+  g_autoptr (GHashTable) cards = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify)floe_net_card_free);
   g_autoptr (GBytes) text = NULL;
   g_autoptr (FloePolicyDocument) document = NULL;
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   g_autoptr (GIOChannel) channel = g_io_channel_unix_new (STDIN_FILENO);
-  const FloePolicyNetwork *network;
-  Tool tool = { .loop = loop };
-  gboolean adopt = g_str_equal (argv[0], "adopt");
+  Tool tool = { .loop = loop, .cards = cards };
 
   if (net == NULL)
     return FALSE;
@@ -159,16 +237,10 @@ run (int argc, char **argv, GError **error)
   document = text == NULL ? NULL : floe_policy_parse (text, argv[2], error);
   if (document == NULL)
     return FALSE;
+  tool.net = net;
   tool.content = floe_policy_document_content (document);
-  if (!network_of (&tool, argv[3], &network, error))
+  if (!add_card (&tool, g_str_equal (argv[0], "adopt"), argv[1], argv[3], argv + 4, error))
     return FALSE;
-  tool.spec.slot = (unsigned)atoi (argv[1]);
-  if (!specify (&tool, network, error))
-    return FALSE;
-  tool.card = card = (adopt ? floe_net_card_adopt : floe_net_card_open) (net, &tool.spec, error);
-  if (card == NULL || (!adopt && !hand_over (&tool, argv + 4, error)))
-    return FALSE;
-  printf ("ready %s %s %s\n", floe_net_card_tap (card), floe_net_card_mac (card), floe_net_card_address (card));
   fflush (stdout);
   g_io_add_watch (channel, G_IO_IN | G_IO_HUP, line_came, &tool);
   g_main_loop_run (loop);
@@ -204,8 +276,7 @@ print_text (int argc, char **argv, GError **error)
 static gboolean
 sweep (int argc, char **argv, GError **error)
 {
-  const FloeNetConfig config = { 0 };
-  g_autoptr (FloeNet) net = floe_net_new (&config, error);
+  g_autoptr (FloeNet) net = open_net (error);
 
   (void)argc;
   (void)argv;
