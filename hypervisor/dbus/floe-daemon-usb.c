@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "hypervisor/dbus/floe-daemon-usb.h"
 
+#include "common/floe-fd.h"
+
 struct _FloeDaemonUsb {
   FloeDaemonUsbOptions options;
   FloeUsb *usb;
   char *console; /* bus name of whoever told the situation last */
   guint watch;   /* of that name */
+  int run_dir;   /* RUN/hypervisor/usb */
 };
 
 /* -- Machines --------------------------------------------------------------------------------------------------------- */
@@ -173,6 +176,12 @@ floe_daemon_usb_set_policy (FloeDaemonUsb *daemon, FloePolicy *policy)
   floe_usb_set_policy (daemon->usb, policy);
 }
 
+void
+floe_daemon_usb_begin (FloeDaemonUsb *daemon)
+{
+  floe_usb_rescan (daemon->usb);
+}
+
 GPtrArray *
 floe_daemon_usb_devices (FloeDaemonUsb *daemon)
 {
@@ -183,7 +192,7 @@ FloeDaemonUsb *
 floe_daemon_usb_new (const FloeDaemonUsbOptions *options, GError **error)
 {
   FloeDaemonUsb *daemon = g_new0 (FloeDaemonUsb, 1);
-  const FloeUsbOptions gate = {
+  FloeUsbOptions gate = {
     .sysfs = "/sys",
     .mode = options->host->config->usb,
     .hands = { give, take, daemon },
@@ -193,9 +202,11 @@ floe_daemon_usb_new (const FloeDaemonUsbOptions *options, GError **error)
     .data = daemon,
   };
 
+  daemon->run_dir = gate.run_dir = floe_dir_make_at (options->host->run_dir, "usb", 0700, error);
   daemon->options = *options;
   daemon->options.policy = NULL; /* the gate has its own reference */
-  daemon->usb = floe_usb_new (&gate, error);
+  if (gate.run_dir >= 0)
+    daemon->usb = floe_usb_new (&gate, error);
   if (daemon->usb != NULL)
     return daemon;
   floe_daemon_usb_free (daemon);
@@ -210,6 +221,7 @@ floe_daemon_usb_free (FloeDaemonUsb *daemon)
   if (daemon->watch != 0)
     g_bus_unwatch_name (daemon->watch);
   g_clear_pointer (&daemon->usb, floe_usb_free);
+  floe_fd_clear (&daemon->run_dir);
   g_free (daemon->console);
   g_free (daemon);
 }

@@ -23,6 +23,8 @@ typedef struct {
 FloeDaemonUsb *floe_daemon_usb_new (const FloeDaemonUsbOptions *options, GError **error) FLOE_WARN_UNUSED;
 void floe_daemon_usb_free (FloeDaemonUsb *daemon);
 void floe_daemon_usb_set_policy (FloeDaemonUsb *daemon, FloePolicy *policy);
+/* All machines that run are told of. */
+void floe_daemon_usb_begin (FloeDaemonUsb *daemon);
 /* MACHINE has changed in some way. */
 void floe_daemon_usb_update_machine (FloeDaemonUsb *daemon, FloeMachine *machine);
 GPtrArray *floe_daemon_usb_devices (FloeDaemonUsb *daemon);

@@ -443,6 +443,7 @@ open_usb (FloeDaemon *daemon, GDBusConnection *bus)
   g_hash_table_iter_init (&iter, daemon->machines);
   while (g_hash_table_iter_next (&iter, NULL, &machine))
     floe_daemon_usb_update_machine (daemon->usb, machine);
+  floe_daemon_usb_begin (daemon->usb);
 }
 
 static gboolean

@@ -106,11 +106,13 @@ stay_shut (FloeUsb *usb, FloeUsbOne *one, GError **error)
 
 /* -- Whoever had it before -------------------------------------------------------------------------------------------- */
 
-/* Whether a QEMU other than TARGET's may still have a descriptor of this connection. */
+/* Whether a QEMU other than TARGET's may still have a descriptor of this connection. Life 0: of one that nothing is known of. While
+ * starting, nothing is known of any. */
 static gboolean
 is_tainted (FloeUsb *usb, const FloeUsbHand *hand, const char *target)
 {
-  return hand->past != NULL && g_strcmp0 (hand->past, target) != 0 && machine_of (usb, hand->past).life == hand->past_life;
+  return hand->past != NULL && g_strcmp0 (hand->past, target) != 0
+         && (usb->starting || hand->past_life == 0 || machine_of (usb, hand->past).life == hand->past_life);
 }
 
 /* The hub switches the port off and on: the device comes back as another connection, and all descriptors of this one are dead
@@ -130,15 +132,15 @@ static gboolean
 refuse_tainted (FloeUsb *usb, FloeUsbOne *one, char **problem, GError **error)
 {
   *problem = g_strdup_printf ("machine %s had it before and still runs: pull it out and plug it in again", one->hand.past);
-  if (shut (usb, one, error))
+  if (shut (usb, one, error) && !usb->starting)
     cycle_port (one);
   return FALSE;
 }
 
 /* -- Giving ----------------------------------------------------------------------------------------------------------- */
 
-static void
-give (FloeUsb *usb, FloeUsbOne *one, gboolean read_only, const int *fds, unsigned n)
+static gboolean
+give (FloeUsb *usb, FloeUsbOne *one, gboolean read_only, const int *fds, unsigned n, GError **error)
 {
   const FloeUsbGift gift = { .serial = ++usb->serials,
                              .machine = one->hand.machine,
@@ -147,9 +149,12 @@ give (FloeUsb *usb, FloeUsbOne *one, gboolean read_only, const int *fds, unsigne
                              .fds = fds,
                              .n_fds = n };
 
+  if (!floe_usb_past_write (usb->run_dir, one->raw, one->hand.life, one->hand.machine, error))
+    return FALSE;
   one->hand.serial = gift.serial;
   one->hand.state = FLOE_USB_HAND_GIVING;
   usb->hands.give (&gift, usb->hands.data);
+  return TRUE;
 }
 
 static gboolean
@@ -157,10 +162,7 @@ give_whole (FloeUsb *usb, FloeUsbOne *one, const FloePolicyUsbGrant *grant, GErr
 {
   floe_autofd fd = floe_usb_open_for_machine (one->raw, grant, usb->usbfs, error);
 
-  if (fd < 0)
-    return FALSE;
-  give (usb, one, FALSE, &fd, 1);
-  return TRUE;
+  return fd >= 0 && give (usb, one, FALSE, &fd, 1, error);
 }
 
 typedef struct {
@@ -202,16 +204,17 @@ give_disks (FloeUsb *usb, FloeUsbOne *one, GError **error)
 {
   int fds[FLOE_USB_DISKS_MAX];
   unsigned n = 0;
+  gboolean given;
   FloeUsbHand *hand = &one->hand;
 
   if (hand->timer != 0)
     return TRUE;
   switch (floe_usb_disks_open (one->raw, usb->usbfs, fds, &n, &hand->disks_seen, error)) {
   case FLOE_USB_DISKS_READY:
-    give (usb, one, TRUE, fds, n);
+    given = give (usb, one, TRUE, fds, n, error);
     for (unsigned i = 0; i < n; i++)
       floe_fd_clear (&fds[i]);
-    return TRUE;
+    return given;
   case FLOE_USB_DISKS_FAILED:
     return FALSE;
   case FLOE_USB_DISKS_NO_MEDIUM:

@@ -4,6 +4,7 @@
 #include "hypervisor/usb/floe-usb-answers.h"
 #include "hypervisor/usb/floe-usb-monitor.h"
 #include "hypervisor/usb/floe-usb-node.h"
+#include "hypervisor/usb/floe-usb-past.h"
 #include "hypervisor/usb/floe-usb.h"
 
 /* What the files of the gate share: floe-usb.c (the bus), floe-usb-decide.c (what a device is to get) and floe-usb-enforce.c
@@ -65,7 +66,7 @@ struct _FloeUsb {
   char *front, *person; /* NULL: none */
   gboolean locked;
   gboolean starting; /* the first reading: what is on was on before our life */
-  int state_dir;           /* borrowed; -1: none */
+  int state_dir, run_dir;  /* borrowed; -1: none */
   FloeUsbAnswers *answers; /* NULL: nothing is remembered */
   FloeUsbMonitor *monitor;
 };

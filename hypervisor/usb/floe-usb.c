@@ -44,6 +44,9 @@ one_new (FloeUsb *usb, FloeUsbRaw *raw)
   one->raw = raw;
   one->holds = SIZE_MAX;
   /* Only what was on before us is in use: whatever comes later has come in by our verdict or not at all. */
+  /* Our former life may have given it to a QEMU that still lives. */
+  if (usb->starting)
+    one->hand.past = floe_usb_past_read (usb->run_dir, raw, &one->hand.past_life);
   one->in_use = usb->starting && floe_usb_switch_read (raw, "authorized") == 1;
   one->public.path = g_strdup (raw->path);
   one->public.connection = ++usb->serials;
@@ -186,6 +189,7 @@ remove_device (FloeUsb *usb, guint index)
   /* Whoever was told of the last change may have asked for the list: it must not keep what goes now. */
   g_clear_pointer (&usb->listed, g_ptr_array_unref);
   floe_usb_hand_forget (usb, one);
+  floe_usb_past_forget (usb->run_dir, one->raw);
   if (usb->changed != NULL)
     usb->changed (usb, &one->public, TRUE, usb->data);
   one_free (one);
@@ -314,6 +318,7 @@ floe_usb_new (const FloeUsbOptions *options, GError **error)
   usb->usbfs = &floe_usbfs_kernel;
   usb->hands = options->hands;
   usb->state_dir = options->state_dir;
+  usb->run_dir = options->run_dir;
   usb->changed = options->changed;
   usb->data = options->data;
   usb->policy = options->policy == NULL ? NULL : floe_policy_ref (options->policy);

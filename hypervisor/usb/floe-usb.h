@@ -70,12 +70,14 @@ typedef struct {
   FloeUsbMode mode;
   FloeUsbHands hands;  /* give NULL: there are no machines here */
   int state_dir;       /* where remembered answers are kept; -1: nowhere */
+  int run_dir;         /* where it is kept until the next boot who had a device; -1: nowhere */
   FloePolicy *policy; /* in force from the first reading on; NULL: none yet, nothing is let in */
   FloeUsbChanged changed;
   gpointer data;
 } FloeUsbOptions;
 
-/* Watches SYSFS. A host without USB is no error: there are no devices then. When it is "/sys", kernel uevents are watched on the
+/* Watches SYSFS. Once floe_usb_set_machine() has been told of all machines that run, floe_usb_rescan() is to be called: what a former
+ * life may have given to one of them waits for that. A host without USB is no error: there are no devices then. When it is "/sys", kernel uevents are watched on the
  * default main context; an overflow makes everything be read again. */
 FloeUsb *floe_usb_new (const FloeUsbOptions *options, GError **error) FLOE_WARN_UNUSED;
 /* Leaves devices as they are: on the host, with machines, shut. */

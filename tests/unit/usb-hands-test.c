@@ -30,6 +30,7 @@ typedef struct {
   FloePolicyDocument *document;
   GString *log;
   guint64 serial; /* of the last gift */
+  int run_dir;
   FloeUsbfs usbfs;
 } Fixture;
 
@@ -228,6 +229,7 @@ open_gate (Fixture *f, int state_dir)
                                             .mode = FLOE_USB_ENFORCE,
                                             .hands = { give, take, f },
                                             .state_dir = state_dir,
+                                            .run_dir = f->run_dir,
                                             .changed = note,
                                             .data = f },
                          NULL);
@@ -251,6 +253,7 @@ set_up (Fixture *f, gconstpointer data)
   put_device (f, "usb1", "authorized_default", "1\n", -1);
   put_device (f, "usb1", "interface_authorized_default", "1\n", -1);
   put (f, "bus/usb/drivers_probe", "", 0);
+  f->run_dir = open (f->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   open_gate (f, -1);
 }
 
@@ -263,6 +266,7 @@ tear_down (Fixture *f, gconstpointer data)
     floe_policy_document_unref (f->document);
   g_string_free (f->log, TRUE);
   g_string_free (controls, TRUE);
+  close (f->run_dir);
   remove_tree (f->root);
   g_free (f->devices);
   g_free (f->root);
@@ -484,6 +488,35 @@ test_foreign_driver (Fixture *f, gconstpointer data)
   floe_usb_rescan (f->usb);
   assert_log (f, "take from office\n1-2 machine office scanner\n");
   assert_is (f, "1-2", "authorized", "0");
+}
+
+/* Our next life knows who had it. */
+static void
+test_next_life (Fixture *f, gconstpointer data)
+{
+  (void)data;
+  hand_over (f);
+  floe_usb_free (f->usb);
+  open_gate (f, -1);
+  shut_interfaces (f, "1-2");
+  floe_usb_set_machine (f->usb, "office", 7, TRUE);
+  floe_usb_set_machine (f->usb, "internet", 9, TRUE);
+  set_rules (f, SCANNER_TO ("internet"));
+  g_assert_nonnull (strstr (problem_of (f, "1-2"), "machine office had it before"));
+  g_assert_null (strstr (f->log->str, "give"));
+  set_rules (f, SCANNER_TO ("office"));
+  g_assert_nonnull (strstr (f->log->str, "give 1-2 to office, 1\n"));
+  /* A file that says nothing of use is no permission. */
+  floe_usb_free (f->usb);
+  put (f, "1-2_5", "office", -1);
+  open_gate (f, -1);
+  shut_interfaces (f, "1-2");
+  floe_usb_set_machine (f->usb, "internet", 9, TRUE);
+  set_rules (f, SCANNER_TO ("internet"));
+  g_assert_nonnull (strstr (problem_of (f, "1-2"), "had it before"));
+  unplug (f, "1-2");
+  floe_usb_rescan (f->usb);
+  g_assert_cmpint (faccessat (f->run_dir, "1-2_5", F_OK, 0), <, 0);
 }
 
 /* -- Parts ------------------------------------------------------------------------------------------------------------ */
@@ -840,6 +873,7 @@ main (int argc, char **argv)
   ADD ("/usb-hands/qemu-refuses", test_qemu_refuses);
   ADD ("/usb-hands/races", test_races);
   ADD ("/usb-hands/foreign-driver", test_foreign_driver);
+  ADD ("/usb-hands/next-life", test_next_life);
   ADD ("/usb-hands/part-to-machine", test_part_to_machine);
   ADD ("/usb-hands/part-to-host", test_part_to_host);
   ADD ("/usb-hands/disks", test_disks);

@@ -254,6 +254,7 @@ set_up (Fixture *f, gconstpointer mode)
   f->usb = floe_usb_new (&(FloeUsbOptions){ .sysfs = f->root,
                                             .mode = (FloeUsbMode)GPOINTER_TO_INT (mode),
                                             .state_dir = -1,
+                                            .run_dir = -1,
                                             .changed = note,
                                             .data = f },
                          NULL);
@@ -451,9 +452,9 @@ test_no_usb (void)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (FloeUsb) none
-      = floe_usb_new (&(FloeUsbOptions){ .sysfs = "/nonexistent", .mode = FLOE_USB_ENFORCE, .state_dir = -1 }, &error);
+      = floe_usb_new (&(FloeUsbOptions){ .sysfs = "/nonexistent", .mode = FLOE_USB_ENFORCE, .state_dir = -1, .run_dir = -1 }, &error);
   g_autoptr (FloeUsb) here
-      = floe_usb_new (&(FloeUsbOptions){ .sysfs = "/sys", .mode = FLOE_USB_OBSERVE, .state_dir = -1 }, &error);
+      = floe_usb_new (&(FloeUsbOptions){ .sysfs = "/sys", .mode = FLOE_USB_OBSERVE, .state_dir = -1, .run_dir = -1 }, &error);
 
   g_assert_no_error (error);
   g_assert_cmpuint (floe_usb_devices (none)->len, ==, 0);
