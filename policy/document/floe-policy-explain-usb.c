@@ -112,6 +112,8 @@ floe_policy_explain_usb (const FloePolicyContent *content, const FloePolicyUsbDe
     g_string_append_printf (text, "  %s: %s\n", content->usb[i].id, mismatch != NULL ? mismatch : "matches");
   }
   append_answers (text, verdict.decided, situation);
+  if (verdict.action != FLOE_POLICY_USB_HOST && floe_policy_usb_is_keyboard (device))
+    g_string_append (text, "  were it the only keyboard that the endpoint uses, it would stay so: by floe-last-keyboard\n");
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
@@ -227,9 +229,7 @@ note_grant (const FloePolicyUsbRule *rule, const FloePolicyUsbGrant *grant, GPtr
 static void
 note_rule (const FloePolicyUsbRule *rule, GPtrArray *notes)
 {
-  if (rule->action == FLOE_POLICY_USB_ASK)
-    note (notes, "usb rule '%s' asks: the device stays blocked until it is answered", rule->id);
-  else
+  if (rule->action != FLOE_POLICY_USB_ASK)
     note_grant (rule, &rule->grant, notes);
   for (size_t i = 0; i < rule->n_answers; i++)
     note_grant (rule, &rule->answers[i], notes);
@@ -238,22 +238,44 @@ note_rule (const FloePolicyUsbRule *rule, GPtrArray *notes)
     note (notes, "usb rule '%s' blocks by what a device says of itself: one that says something else passes it", rule->id);
 }
 
-/* In each situation that some rule asks about, a plain keyboard should go to the endpoint; the first in which it does not is told. */
-static void
-note_keyboard (const FloePolicyContent *content, GPtrArray *notes)
+/* Whether some keyboard goes to the endpoint: a plain one anywhere, or one with the numbers, strings and port of a rule. */
+static gboolean
+some_keyboard_works (const FloePolicyContent *content, const FloePolicyUsbSituation *situation, FloePolicyUsbVerdict *plain)
 {
   static const FloePolicyUsbInterface boot_keyboard = { 3, 1, 1, 1, 0, 0 };
   FloePolicyUsbDevice device = { .interfaces = &boot_keyboard, .n_interfaces = 1, .speed = FLOE_POLICY_USB_LOW, .complete = TRUE };
+
+  *plain = floe_policy_usb_verdict (content, &device, situation);
+  if (plain->action == FLOE_POLICY_USB_HOST)
+    return TRUE;
+  for (size_t i = 0; i < content->n_usb; i++) {
+    const FloePolicyUsbRule *rule = &content->usb[i];
+    const char *name = rule->name.text, *serial = rule->serial.text;
+
+    device.vendor = (uint16_t) MAX (rule->vendor, 0);
+    device.product = (uint16_t) MAX (rule->product, 0);
+    device.name = (FloePolicyUsbString){ name, name != NULL ? strlen (name) : 0 };
+    device.serial = (FloePolicyUsbString){ serial, serial != NULL ? strlen (serial) : 0 };
+    device.port = rule->port.text;
+    if (floe_policy_usb_verdict (content, &device, situation).action == FLOE_POLICY_USB_HOST)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static void
+note_keyboard (const FloePolicyContent *content, GPtrArray *notes)
+{
   static const char *const when[] = { "", " while the screen is locked" };
 
   for (gboolean locked = FALSE; locked <= TRUE; locked++) {
-    FloePolicyUsbVerdict verdict = floe_policy_usb_verdict (content, &device, &(FloePolicyUsbSituation){ .locked = locked });
+    FloePolicyUsbVerdict verdict;
 
-    if (verdict.action != FLOE_POLICY_USB_HOST) {
-      note (notes, "a plain USB keyboard (03:01:01) gets '%s' by %s%s: who has no other cannot type", floe_policy_usb_action_name (verdict.action),
-            verdict.rule, when[locked]);
-      return;
-    }
+    if (some_keyboard_works (content, &(FloePolicyUsbSituation){ .locked = locked }, &verdict))
+      continue;
+    note (notes, "a plain USB keyboard (03:01:01) gets '%s' by %s%s: who has no other cannot type",
+          floe_policy_usb_action_name (verdict.action), verdict.rule, when[locked]);
+    return;
   }
 }
 

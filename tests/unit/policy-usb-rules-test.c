@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "policy/document/floe-policy-explain.h"
 #include "policy/document/floe-policy-private.h"
+
+#include "common/floe-fd.h"
 
 #include <string.h>
 
@@ -395,6 +398,164 @@ test_keyboards (void)
   }
 }
 
+/* -- The examples of the documentation ------------------------------------------------------------------------------------ */
+
+/* What each policy in docs/examples/usb-*.json is for, by what it does to devices that such a place has. */
+static const struct {
+  const char *file;
+  uint16_t vendor, product;
+  const char *serial, *name, *port, *person, *front;
+  gboolean locked;
+  unsigned holding; /* of the rule `keyboard` */
+  FloePolicyUsbSpeed speed;
+  FloePolicyUsbInterface interfaces[2];
+  size_t n;
+  const char *wanted;
+} examples[] = {
+  { "kiosk", .port = "1-1", .interfaces = { { 3, 1, 1 } }, .n = 1, .wanted = "host keyboard" },
+  { "kiosk", .port = "1-3", .interfaces = { { 3, 1, 1 } }, .n = 1, .wanted = "block default" },
+  { "kiosk", .port = "1-1.1", .interfaces = { { 3, 1, 1 } }, .n = 1, .wanted = "block default" },
+  { "kiosk", .port = "1-1", .interfaces = { { 3, 1, 1 }, { 8, 6, 0x50 } }, .n = 2, .wanted = "block default" },
+  { "kiosk", 0x04b8, 0x0202, .port = "1-4", .interfaces = { { 7, 1, 2 } }, .n = 1, .wanted = "machine counter ticket-printer" },
+  { "kiosk", 0x076b, 0x3031, "KIOSK-17", .interfaces = { { 0xb, 0, 0 } }, .n = 1, .wanted = "machine counter card-reader" },
+  { "kiosk", 0x076b, 0x3031, "17-KIOSK-", .interfaces = { { 0xb, 0, 0 } }, .n = 1, .wanted = "block default" },
+  { "kiosk", 0x0951, 0x1666, .interfaces = { { 8, 6, 0x50 } }, .n = 1, .wanted = "block default" },
+
+  { "office", .speed = FLOE_POLICY_USB_LOW, .interfaces = { { 3, 1, 1 }, { 3, 0, 0 } }, .n = 2, .wanted = "host keyboard" },
+  { "office", .speed = FLOE_POLICY_USB_LOW, .holding = 1, .interfaces = { { 3, 1, 1 } }, .n = 1, .wanted = "ask second-keyboard" },
+  { "office", .speed = FLOE_POLICY_USB_HIGH, .interfaces = { { 3, 1, 1 } }, .n = 1, .wanted = "block default" },
+  { "office", 0x0951, 0x1666, "ACME0001", .interfaces = { { 8, 6, 0x50 } }, .n = 1, .wanted = "machine office company-stick" },
+  { "office", 0x0951, 0x1666, "ACME0001", .locked = TRUE, .interfaces = { { 8, 6, 0x50 } }, .n = 1, .wanted = "block no-storage" },
+  { "office", 0x0951, 0x1666, "ACME0001", .interfaces = { { 8, 6, 0x50 }, { 3, 1, 1 } }, .n = 2, .wanted = "block no-storage" },
+  { "office", 0x0781, 0x5567, "ACME0001", .interfaces = { { 8, 6, 0x62 } }, .n = 1, .wanted = "ask other-stick" },
+  { "office", .interfaces = { { 1, 1, 0 }, { 3, 0, 0 } }, .n = 2, .wanted = "ask headset" },
+  { "office", .interfaces = { { 0xe, 1, 0 }, { 0xe, 2, 0 } }, .front = "internet", .n = 2, .wanted = "machine internet camera" },
+  { "office", .interfaces = { { 0xe, 1, 0 }, { 0xe, 2, 0 } }, .front = "office", .n = 2, .wanted = "block default" },
+  { "office", .interfaces = { { 0xe0, 1, 1 } }, .n = 1, .wanted = "block default" },
+
+  { "lab", 0x1d50, 0x6018, .port = "2-1.3", .interfaces = { { 0xff, 0, 0 } }, .n = 1, .wanted = "machine bench behind-bench-hub" },
+  { "lab", 0x0a12, 0x0001, .port = "2-1.3", .interfaces = { { 0xe0, 1, 1 } }, .n = 1, .wanted = "block no-bluetooth" },
+  { "lab", .port = "2-1", .interfaces = { { 9, 0, 0 } }, .n = 1, .wanted = "host bench-hub" },
+  { "lab", 0x1366, 0x0101, .person = "bob", .interfaces = { { 0xff, 0xff, 0xff } }, .n = 1, .wanted = "machine bench debug-probe" },
+  { "lab", 0x1366, 0x0101, .person = "eve", .interfaces = { { 0xff, 0xff, 0xff } }, .n = 1, .wanted = "ask rest" },
+  { "lab", 0x0403, 0x6001, .name = "Logger A7", .interfaces = { { 0xff, 0xff, 0xff } }, .n = 1, .wanted = "machine bench logger" },
+  { "lab", 0x0403, 0x6001, .name = "Logger 7", .interfaces = { { 0xff, 0xff, 0xff } }, .n = 1, .wanted = "ask rest" },
+  { "lab", 0x0bda, 0x0177, .interfaces = { { 8, 6, 0x50 }, { 3, 1, 1 } }, .n = 2, .wanted = "machine office read-only card-writer" },
+  { "lab", 0x0bda, 0x0178, .interfaces = { { 8, 6, 0x50 } }, .n = 1, .wanted = "block no-storage" },
+  { "lab", 0x1234, 0x5678, .locked = TRUE, .interfaces = { { 0xff, 0, 0 } }, .n = 1, .wanted = "block default" },
+};
+
+static FloePolicyDocument *
+parse_example (const char *name)
+{
+  g_autofree char *path = g_strdup_printf ("%s/docs/examples/usb-%s.json", FLOE_SOURCE_DIR, name);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) text = floe_file_read (path, FLOE_POLICY_SIZE_MAX, &error);
+  FloePolicyDocument *document = text != NULL ? floe_policy_parse (text, path, &error) : NULL;
+
+  g_assert_no_error (error);
+  return document;
+}
+
+static void
+judge_example (size_t row)
+{
+  g_autoptr (FloePolicyDocument) document = parse_example (examples[row].file);
+  const FloePolicyContent *content = floe_policy_document_content (document);
+  FloePolicyUsbInterface interfaces[2];
+  FloePolicyUsbDevice device = {
+    .vendor = examples[row].vendor,
+    .product = examples[row].product,
+    .serial = said (examples[row].serial),
+    .name = said (examples[row].name),
+    .port = examples[row].port,
+    .speed = examples[row].speed,
+    .interfaces = interfaces,
+    .n_interfaces = examples[row].n,
+    .complete = TRUE,
+  };
+  unsigned holders[16] = { 0 };
+  FloePolicyUsbSituation situation = {
+    .holders = holders,
+    .front = examples[row].front != NULL ? floe_policy_find_machine (content, examples[row].front) : NULL,
+    .person = examples[row].person,
+    .locked = examples[row].locked,
+  };
+  FloePolicyUsbVerdict verdict;
+  g_autoptr (GString) got = g_string_new (NULL);
+
+  memcpy (interfaces, examples[row].interfaces, sizeof interfaces);
+  for (uint8_t i = 0; i < 2; i++) {
+    interfaces[i].configuration = 1;
+    interfaces[i].number = i;
+  }
+  for (size_t i = 0; i < content->n_usb; i++)
+    if (strcmp (content->usb[i].id, "keyboard") == 0)
+      holders[i] = examples[row].holding;
+  verdict = floe_policy_usb_verdict (content, &device, &situation);
+  g_string_append_printf (got, "%s", floe_policy_usb_action_name (verdict.action));
+  if (verdict.grant.machine != NULL)
+    g_string_append_printf (got, " %s", verdict.grant.machine->id);
+  g_string_append_printf (got, "%s %s", verdict.grant.read_only ? " read-only" : "", verdict.rule);
+  if (strcmp (got->str, examples[row].wanted) != 0)
+    g_error ("%s, row %zu: %s, %s wanted", examples[row].file, row, got->str, examples[row].wanted);
+}
+
+static void
+test_examples (void)
+{
+  static const char *const names[] = { "kiosk", "office", "lab" };
+
+  for (size_t i = 0; i < G_N_ELEMENTS (examples); i++)
+    judge_example (i);
+  /* lint has nothing to say about them. */
+  for (size_t i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autoptr (FloePolicyDocument) document = parse_example (names[i]);
+    g_auto (GStrv) notes = floe_policy_notes (floe_policy_document_content (document));
+
+    if (notes[0] != NULL)
+      g_error ("usb-%s.json: %s", names[i], notes[0]);
+  }
+}
+
+static void
+test_notes (void)
+{
+  static const struct {
+    const char *rules, *note; /* NULL: none at all */
+  } rows[] = {
+    { "{\"id\":\"k\",\"interfaces_all\":[\"03:*:*\"],\"verdict\":\"host\"}", NULL },
+    { "", "a plain USB keyboard (03:01:01) gets 'block' by default: who has no other cannot type" },
+    { "{\"id\":\"k\",\"vendor\":\"046d\",\"product\":\"c31c\",\"port\":\"1-1\",\"verdict\":\"host\"}", NULL },
+    { "{\"id\":\"k\",\"interfaces_all\":[\"03:*:*\"],\"locked\":false,\"verdict\":\"host\"}",
+      "a plain USB keyboard (03:01:01) gets 'block' by default while the screen is locked: who has no other cannot type" },
+    { "{\"id\":\"k\",\"interfaces_all\":[\"03:*:*\"],\"verdict\":\"host\"},"
+      "{\"id\":\"f\",\"vendor\":\"0001\",\"verdict\":{\"machine\":\"front\"}}",
+      "usb rule 'f' gives to whichever machine is in front, without asking: it blocks while none is" },
+    { "{\"id\":\"k\",\"interfaces_all\":[\"03:*:*\"],\"verdict\":\"host\"},"
+      "{\"id\":\"l\",\"interfaces_exactly\":[\"03:01:01\"],\"port\":\"1-1\",\"verdict\":{\"machine\":\"desk\"}}",
+      "usb rule 'l' is never reached: 'k' before it takes every device that it could match" },
+    /* A count may be used up, and what is broken only block rules match: these are reached. */
+    { "{\"id\":\"k\",\"interfaces_all\":[\"03:*:*\"],\"count\":1,\"verdict\":\"host\"},"
+      "{\"id\":\"l\",\"interfaces_all\":[\"03:01:01\"],\"verdict\":{\"machine\":\"desk\"}}", NULL },
+    { "{\"id\":\"k\",\"interfaces_all\":[\"03:*:*\"],\"verdict\":\"host\"},"
+      "{\"id\":\"l\",\"interfaces_all\":[\"03:01:01\"],\"verdict\":\"block\"}", NULL },
+    { "{\"id\":\"k\",\"interfaces_all\":[\"03:*:*\",\"ff:*:*\"],\"verdict\":\"host\"}",
+      "usb rule 'k' lets the endpoint's drivers for vendor-specific interfaces (ff) have a device of any vendor" },
+    { "{\"id\":\"b\",\"name\":{\"like\":\"*Evil*\"},\"verdict\":\"block\"},"
+      "{\"id\":\"k\",\"interfaces_all\":[\"03:*:*\"],\"verdict\":\"host\"}",
+      "usb rule 'b' blocks by what a device says of itself: one that says something else passes it" },
+  };
+
+  for (size_t i = 0; i < G_N_ELEMENTS (rows); i++) {
+    g_autoptr (FloePolicyDocument) document = parse (rows[i].rules);
+    g_auto (GStrv) notes = floe_policy_notes (floe_policy_document_content (document));
+
+    g_assert_cmpstr (notes[0], ==, rows[i].note);
+    g_assert_true (notes[0] == NULL || notes[1] == NULL);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -409,5 +570,7 @@ main (int argc, char **argv)
   g_test_add_func ("/policy/usb-rules/ask", test_ask);
   g_test_add_func ("/policy/usb-rules/parts", test_parts);
   g_test_add_func ("/policy/usb-rules/keyboards", test_keyboards);
+  g_test_add_func ("/policy/usb-rules/examples", test_examples);
+  g_test_add_func ("/policy/usb-rules/notes", test_notes);
   return g_test_run ();
 }
