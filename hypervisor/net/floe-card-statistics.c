@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "hypervisor/net/floe-net-private.h"
 
-#include <string.h>
-
 static void
 free_counter (gpointer data)
 {
@@ -21,33 +19,25 @@ floe_net_statistics_free (FloeNetStatistics *statistics)
   g_free (statistics);
 }
 
-/* Adds to the entry of the same id and effect: both directions' "default" are one line to people. */
-static void
-add_up (FloeNetStatistics *statistics, const FloeRule *rule, const FloeRulesCounter *counted)
+/* The entry of this id and effect: both directions' "default" are one line to people. KNOWN: to entries, by effect and id. */
+static FloeNetCounter *
+entry_of (FloeNetStatistics *statistics, GHashTable *known, const FloeCounter *counter)
 {
-  gboolean allowed = rule->verdict == FLOE_VERDICT_ACCEPT;
-  FloeNetCounter *entry = NULL;
+  g_autofree char *key = g_strdup_printf ("%d %s", counter->allowed, counter->id);
+  FloeNetCounter *entry = g_hash_table_lookup (known, key);
 
-  for (guint i = 0; i < statistics->rules->len; i++) {
-    FloeNetCounter *known = g_ptr_array_index (statistics->rules, i);
-
-    if (strcmp (known->rule, rule->comment) == 0 && known->allowed == allowed)
-      entry = known;
-  }
-  if (entry == NULL) {
-    entry = g_new0 (FloeNetCounter, 1);
-    entry->rule = g_strdup (rule->comment);
-    entry->allowed = allowed;
-    g_ptr_array_add (statistics->rules, entry);
-  }
-  entry->packets += counted->packets;
-  entry->bytes += counted->bytes;
-  if (rule->final)
-    *(allowed ? &statistics->allowed_packets : &statistics->dropped_packets) += counted->packets;
+  if (entry != NULL)
+    return entry;
+  entry = g_new0 (FloeNetCounter, 1);
+  entry->rule = g_strdup (counter->id);
+  entry->allowed = counter->allowed;
+  g_ptr_array_add (statistics->rules, entry);
+  g_hash_table_insert (known, g_steal_pointer (&key), entry);
+  return entry;
 }
 
 static gboolean
-read_table (FloeNetCard *card, const FloeTable *table, FloeNetStatistics *statistics, GError **error)
+read_table (FloeNetCard *card, const FloeTable *table, GHashTable *known, FloeNetStatistics *statistics, GError **error)
 {
   g_autoptr (GPtrArray) counters = floe_rules_counters (card->net->filter, table->netdev, table->name, error);
   g_autoptr (GHashTable) by_name = g_hash_table_new (g_str_hash, g_str_equal);
@@ -59,17 +49,18 @@ read_table (FloeNetCard *card, const FloeTable *table, FloeNetStatistics *statis
 
     g_hash_table_insert (by_name, counter->name, counter);
   }
-  for (guint i = 0; i < table->chains->len; i++) {
-    const FloeChain *chain = g_ptr_array_index (table->chains, i);
+  for (guint i = 0; i < table->counters->len; i++) {
+    const FloeCounter *counter = g_ptr_array_index (table->counters, i);
+    const FloeRulesCounter *counted = g_hash_table_lookup (by_name, counter->name);
+    FloeNetCounter *entry;
 
-    for (guint j = 0; j < chain->rules->len; j++) {
-      const FloeRule *rule = g_ptr_array_index (chain->rules, j);
-      gpointer counter;
-
-      /* Rules that share a counter are one line: it is taken with the first. */
-      if (rule->counter != NULL && g_hash_table_steal_extended (by_name, rule->counter, NULL, &counter))
-        add_up (statistics, rule, counter);
-    }
+    if (counted == NULL || counter->internal)
+      continue;
+    entry = entry_of (statistics, known, counter);
+    entry->packets += counted->packets;
+    entry->bytes += counted->bytes;
+    if (counter->final)
+      *(counter->allowed ? &statistics->allowed_packets : &statistics->dropped_packets) += counted->packets;
   }
   return TRUE;
 }
@@ -78,10 +69,11 @@ FloeNetStatistics *
 floe_net_card_statistics (FloeNetCard *card, GError **error)
 {
   g_autoptr (FloeNetStatistics) statistics = g_new0 (FloeNetStatistics, 1);
+  g_autoptr (GHashTable) known = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
   statistics->rules = g_ptr_array_new_with_free_func (free_counter);
-  if (!read_table (card, card->ruleset->link, statistics, error)
-      || !read_table (card, card->ruleset->flow, statistics, error))
+  if (!read_table (card, card->ruleset->link, known, statistics, error)
+      || !read_table (card, card->ruleset->flow, known, statistics, error))
     return NULL;
   return g_steal_pointer (&statistics);
 }

@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-/* Room in the kernel for the largest batch: 512 rules with two sets of 64 elements each stay well under it. */
-#define BATCH_MAX (16 * 1024 * 1024)
+/* Room in the kernel for answers and for most batches; a batch of 50,000 rules has about 10 MiB. */
+#define BATCH_ROOM (16 * 1024 * 1024)
 #define DUMP_TRIES 20
 
 struct _FloeNetlink {
@@ -23,7 +23,7 @@ floe_netlink_open (int protocol, GError **error)
   g_autoptr (FloeNetlink) netlink = g_new0 (FloeNetlink, 1);
   /* The kernel answers at once; a deadline only keeps a broken one from hanging us. */
   const struct timeval deadline = { .tv_sec = 10 };
-  const int room = BATCH_MAX, on = 1;
+  const int room = BATCH_ROOM, on = 1;
   int fd;
 
   netlink->socket = mnl_socket_open2 (protocol, SOCK_CLOEXEC);
@@ -104,13 +104,19 @@ talk (FloeNetlink *netlink, struct nlmsghdr *message, mnl_cb_t callback, void *d
 }
 
 gboolean
-floe_netlink_request (FloeNetlink *netlink, struct nlmsghdr *message, const char *what, GError **error)
+floe_netlink_query (FloeNetlink *netlink, struct nlmsghdr *message, mnl_cb_t callback, void *data, const char *what, GError **error)
 {
   int result;
 
   message->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-  result = talk (netlink, message, NULL, NULL);
+  result = talk (netlink, message, callback, data);
   return result == 1 || set_kernel_error (error, result == 0 ? EINTR : errno, what);
+}
+
+gboolean
+floe_netlink_request (FloeNetlink *netlink, struct nlmsghdr *message, const char *what, GError **error)
+{
+  return floe_netlink_query (netlink, message, NULL, NULL, what, error);
 }
 
 gboolean
@@ -232,6 +238,16 @@ read_answers (FloeBatch *batch, FloeNetlink *netlink, uint32_t wanted, GError **
   return acknowledged || floe_error_set (error, FLOE_ERROR_IO, "nf_tables transaction: the kernel did not confirm it");
 }
 
+/* A transaction is one datagram. */
+static void
+make_room (FloeNetlink *netlink, guint size)
+{
+  const int room = (int)MIN (size, (guint)G_MAXINT / 4) + BATCH_ROOM;
+
+  if (size > BATCH_ROOM)
+    setsockopt (mnl_socket_get_fd (netlink->socket), SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+}
+
 gboolean
 floe_batch_run (FloeBatch *batch, FloeNetlink *netlink, gboolean commit, GError **error)
 {
@@ -247,6 +263,7 @@ floe_batch_run (FloeBatch *batch, FloeNetlink *netlink, gboolean commit, GError 
     batch->building = TRUE;
     flush_message (batch);
   }
+  make_room (netlink, batch->bytes->len);
   vector = (struct iovec){ batch->bytes->data, batch->bytes->len };
   if (sendmsg (mnl_socket_get_fd (netlink->socket), &message, 0) < 0)
     return floe_error_set_errno (error, errno, "nf_tables transaction of %u bytes", batch->bytes->len);

@@ -21,6 +21,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeNetlink, floe_netlink_close)
 /* Sends one request (flags, sequence and ack are set here) and waits for the kernel's answer; WHAT names it in errors. */
 gboolean floe_netlink_request (FloeNetlink *netlink, struct nlmsghdr *message, const char *what,
                                GError **error) FLOE_WARN_UNUSED;
+/* The same for a question with an answer: CALLBACK gets it before the kernel says that this was all. */
+gboolean floe_netlink_query (FloeNetlink *netlink, struct nlmsghdr *message, mnl_cb_t callback, void *data, const char *what,
+                             GError **error) FLOE_WARN_UNUSED;
 /* The same for a dump: CALLBACK gets each message. Begins anew, after RESTART, when the kernel says that the dump was torn.
  */
 gboolean floe_netlink_dump (FloeNetlink *netlink, struct nlmsghdr *message, mnl_cb_t callback, void (*restart) (void *),

@@ -1,184 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "hypervisor/net/floe-rules-netlink.h"
 
-#include <arpa/inet.h>
+#include "hypervisor/net/floe-rules-messages.h"
+
 #include <libnftnl/chain.h>
-#include <libnftnl/expr.h>
 #include <libnftnl/object.h>
 #include <libnftnl/rule.h>
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
 #include <libnftnl/udata.h>
-#include <linux/if_arp.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter_ipv4.h>
 #include <string.h>
 
-/* Numbers of nft's data types (its include/datatype.h): they only tell a listing how to show a set's keys. */
-#define TYPE_IPV4_ADDR 7
-#define TYPE_INET_SERVICE 13
+#define BIND_MAX_S (7 * 24 * 60 * 60)
 
-static uint16_t
-family_of (gboolean netdev)
+uint16_t
+floe_family_of (const FloeTable *table)
 {
-  return netdev ? NFPROTO_NETDEV : NFPROTO_INET;
+  return table->netdev ? NFPROTO_NETDEV : NFPROTO_INET;
 }
 
-static const char *
-family_name (gboolean netdev)
+const char *
+floe_family_name (gboolean netdev)
 {
   return netdev ? "netdev" : "inet";
-}
-
-/* -- Expressions ---------------------------------------------------------------------------------------------------- */
-
-static struct nftnl_expr *
-add_expression (struct nftnl_rule *rule, const char *name)
-{
-  struct nftnl_expr *expression = nftnl_expr_alloc (name);
-
-  if (expression == NULL)
-    g_error ("libnftnl has no expression '%s'", name);
-  nftnl_rule_add_expr (rule, expression);
-  return expression;
-}
-
-static void
-add_meta (struct nftnl_rule *rule, uint32_t key)
-{
-  struct nftnl_expr *meta = add_expression (rule, "meta");
-
-  nftnl_expr_set_u32 (meta, NFTNL_EXPR_META_KEY, key);
-  nftnl_expr_set_u32 (meta, NFTNL_EXPR_META_DREG, NFT_REG_1);
-}
-
-static void
-add_compare (struct nftnl_rule *rule, uint32_t op, const void *data, uint32_t size)
-{
-  struct nftnl_expr *compare = add_expression (rule, "cmp");
-
-  nftnl_expr_set_u32 (compare, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
-  nftnl_expr_set_u32 (compare, NFTNL_EXPR_CMP_OP, op);
-  nftnl_expr_set (compare, NFTNL_EXPR_CMP_DATA, data, size);
-}
-
-static void
-add_payload (struct nftnl_rule *rule, const FloeFieldInfo *info)
-{
-  static const uint32_t bases[] = { [FLOE_BASE_LINK] = NFT_PAYLOAD_LL_HEADER,
-                                    [FLOE_BASE_NETWORK] = NFT_PAYLOAD_NETWORK_HEADER,
-                                    [FLOE_BASE_TRANSPORT] = NFT_PAYLOAD_TRANSPORT_HEADER };
-  struct nftnl_expr *payload = add_expression (rule, "payload");
-
-  nftnl_expr_set_u32 (payload, NFTNL_EXPR_PAYLOAD_DREG, NFT_REG_1);
-  nftnl_expr_set_u32 (payload, NFTNL_EXPR_PAYLOAD_BASE, bases[info->base]);
-  nftnl_expr_set_u32 (payload, NFTNL_EXPR_PAYLOAD_OFFSET, info->offset);
-  nftnl_expr_set_u32 (payload, NFTNL_EXPR_PAYLOAD_LEN, info->size);
-}
-
-/* The register's bits under MASK, SIZE bytes (4 at most), compared with zero. */
-static void
-add_masked (struct nftnl_rule *rule, uint32_t op, const uint8_t *mask, uint32_t size)
-{
-  const uint32_t zero = 0;
-  struct nftnl_expr *bitwise = add_expression (rule, "bitwise");
-
-  nftnl_expr_set_u32 (bitwise, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
-  nftnl_expr_set_u32 (bitwise, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
-  nftnl_expr_set_u32 (bitwise, NFTNL_EXPR_BITWISE_LEN, size);
-  nftnl_expr_set (bitwise, NFTNL_EXPR_BITWISE_MASK, mask, size);
-  nftnl_expr_set (bitwise, NFTNL_EXPR_BITWISE_XOR, &zero, size);
-  add_compare (rule, op, &zero, size);
-}
-
-/* Any of the state's bits. */
-static void
-add_state (struct nftnl_rule *rule, const FloeMatch *match)
-{
-  struct nftnl_expr *state = add_expression (rule, "ct");
-
-  nftnl_expr_set_u32 (state, NFTNL_EXPR_CT_KEY, NFT_CT_STATE);
-  nftnl_expr_set_u32 (state, NFTNL_EXPR_CT_DREG, NFT_REG_1);
-  add_masked (rule, NFT_CMP_NEQ, match->value, sizeof (uint32_t));
-}
-
-static void
-add_connections (struct nftnl_rule *rule, const FloeMatch *match)
-{
-  struct nftnl_expr *limit = add_expression (rule, "connlimit");
-  uint32_t count;
-
-  memcpy (&count, match->value, sizeof count);
-  nftnl_expr_set_u32 (limit, NFTNL_EXPR_CONNLIMIT_COUNT, count);
-  nftnl_expr_set_u32 (limit, NFTNL_EXPR_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV);
-}
-
-/* Compares what was loaded into the register. */
-static void
-add_operation (struct nftnl_rule *rule, const FloeMatch *match, uint8_t size)
-{
-  struct nftnl_expr *lookup;
-
-  switch (match->op) {
-  case FLOE_OP_EQUAL:
-    add_compare (rule, NFT_CMP_EQ, match->value, size);
-    break;
-  case FLOE_OP_DIFFERENT:
-    add_compare (rule, NFT_CMP_NEQ, match->value, size);
-    break;
-  case FLOE_OP_NO_BITS:
-    add_masked (rule, NFT_CMP_EQ, match->value, size);
-    break;
-  case FLOE_OP_SET:
-    lookup = add_expression (rule, "lookup");
-    nftnl_expr_set_u32 (lookup, NFTNL_EXPR_LOOKUP_SREG, NFT_REG_1);
-    nftnl_expr_set_str (lookup, NFTNL_EXPR_LOOKUP_SET, match->set);
-    break;
-  }
-}
-
-static void
-add_match (struct nftnl_rule *rule, const FloeMatch *match, gboolean *is_ethernet)
-{
-  const FloeFieldInfo *info = floe_field_info (match->field);
-  const uint16_t ether = ARPHRD_ETHER;
-
-  if (match->field == FLOE_FIELD_STATE) {
-    add_state (rule, match);
-  } else if (match->field == FLOE_FIELD_CONNECTIONS) {
-    add_connections (rule, match);
-  } else if (info->base == FLOE_BASE_META) {
-    add_meta (rule, info->offset);
-    add_operation (rule, match, info->size);
-  } else {
-    /* The dependency that nft would add: without it a listing shows raw offsets. */
-    if (info->base == FLOE_BASE_LINK && !*is_ethernet) {
-      add_meta (rule, NFT_META_IIFTYPE);
-      add_compare (rule, NFT_CMP_EQ, &ether, sizeof ether);
-      *is_ethernet = TRUE;
-    }
-    add_payload (rule, info);
-    add_operation (rule, match, info->size);
-  }
-}
-
-static void
-add_verdict (struct nftnl_rule *rule, const FloeRule *from)
-{
-  static const uint32_t verdicts[]
-      = { [FLOE_VERDICT_ACCEPT] = NF_ACCEPT, [FLOE_VERDICT_DROP] = NF_DROP, [FLOE_VERDICT_GOTO] = (uint32_t)NFT_GOTO };
-  struct nftnl_expr *immediate;
-
-  if (from->verdict == FLOE_VERDICT_MASQUERADE) {
-    add_expression (rule, "masq");
-    return;
-  }
-  immediate = add_expression (rule, "immediate");
-  nftnl_expr_set_u32 (immediate, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
-  nftnl_expr_set_u32 (immediate, NFTNL_EXPR_IMM_VERDICT, verdicts[from->verdict]);
-  if (from->verdict == FLOE_VERDICT_GOTO)
-    nftnl_expr_set_str (immediate, NFTNL_EXPR_IMM_CHAIN, from->target);
 }
 
 /* -- Objects -------------------------------------------------------------------------------------------------------- */
@@ -187,8 +34,8 @@ static void
 put_table (FloeBatch *batch, gboolean netdev, const char *name, uint16_t type, uint16_t flags)
 {
   struct nftnl_table *table = nftnl_table_alloc ();
-  struct nlmsghdr *message
-      = floe_batch_add (batch, type, family_of (netdev), flags, "nftables: table %s %s", family_name (netdev), name);
+  struct nlmsghdr *message = floe_batch_add (batch, type, netdev ? NFPROTO_NETDEV : NFPROTO_INET, flags, "nftables: table %s %s",
+                                             floe_family_name (netdev), name);
 
   nftnl_table_set_str (table, NFTNL_TABLE_NAME, name);
   nftnl_table_nlmsg_build_payload (message, table);
@@ -212,8 +59,8 @@ put_chain (FloeBatch *batch, const FloeTable *table, const FloeChain *from)
   };
   struct nftnl_chain *chain = nftnl_chain_alloc ();
   struct nlmsghdr *message
-      = floe_batch_add (batch, NFT_MSG_NEWCHAIN, family_of (table->netdev), NLM_F_CREATE, "nftables: chain %s of %s %s%s",
-                        from->name, family_name (table->netdev), table->name, hooks[from->hook].name);
+      = floe_batch_add (batch, NFT_MSG_NEWCHAIN, floe_family_of (table), NLM_F_CREATE, "nftables: chain %s of %s %s%s",
+                        from->name, floe_family_name (table->netdev), table->name, hooks[from->hook].name);
 
   nftnl_chain_set_str (chain, NFTNL_CHAIN_TABLE, table->name);
   nftnl_chain_set_str (chain, NFTNL_CHAIN_NAME, from->name);
@@ -229,47 +76,28 @@ put_chain (FloeBatch *batch, const FloeTable *table, const FloeChain *from)
   nftnl_chain_free (chain);
 }
 
+static void
+put_old_chain (FloeBatch *batch, const FloeTable *table, const char *name)
+{
+  struct nftnl_chain *chain = nftnl_chain_alloc ();
+  struct nlmsghdr *message = floe_batch_add (batch, NFT_MSG_DELCHAIN, floe_family_of (table), 0, "nftables: old chain %s of %s %s",
+                                             name, floe_family_name (table->netdev), table->name);
+
+  nftnl_chain_set_str (chain, NFTNL_CHAIN_TABLE, table->name);
+  nftnl_chain_set_str (chain, NFTNL_CHAIN_NAME, name);
+  nftnl_chain_nlmsg_build_payload (message, chain);
+  nftnl_chain_free (chain);
+}
+
 /* Deletes all rules of all chains of the table. */
 static void
 put_flush (FloeBatch *batch, const FloeTable *table)
 {
   struct nftnl_rule *rule = nftnl_rule_alloc ();
-  struct nlmsghdr *message = floe_batch_add (batch, NFT_MSG_DELRULE, family_of (table->netdev), 0,
-                                             "nftables: old rules of %s %s", family_name (table->netdev), table->name);
+  struct nlmsghdr *message = floe_batch_add (batch, NFT_MSG_DELRULE, floe_family_of (table), 0,
+                                             "nftables: old rules of %s %s", floe_family_name (table->netdev), table->name);
 
   nftnl_rule_set_str (rule, NFTNL_RULE_TABLE, table->name);
-  nftnl_rule_nlmsg_build_payload (message, rule);
-  nftnl_rule_free (rule);
-}
-
-static void
-put_rule (FloeBatch *batch, const FloeTable *table, const FloeChain *chain, const FloeRule *from)
-{
-  struct nftnl_rule *rule = nftnl_rule_alloc ();
-  struct nlmsghdr *message
-      = floe_batch_add (batch, NFT_MSG_NEWRULE, family_of (table->netdev), NLM_F_CREATE | NLM_F_APPEND,
-                        "nftables: rule %s in chain %s of %s %s", from->comment != NULL ? from->comment : "", chain->name,
-                        family_name (table->netdev), table->name);
-  gboolean is_ethernet = FALSE;
-
-  nftnl_rule_set_str (rule, NFTNL_RULE_TABLE, table->name);
-  nftnl_rule_set_str (rule, NFTNL_RULE_CHAIN, chain->name);
-  for (size_t i = 0; i < from->n_matches; i++)
-    add_match (rule, &from->matches[i], &is_ethernet);
-  if (from->counter != NULL) {
-    struct nftnl_expr *reference = add_expression (rule, "objref");
-
-    nftnl_expr_set_u32 (reference, NFTNL_EXPR_OBJREF_IMM_TYPE, NFT_OBJECT_COUNTER);
-    nftnl_expr_set_str (reference, NFTNL_EXPR_OBJREF_IMM_NAME, from->counter);
-  }
-  add_verdict (rule, from);
-  if (from->comment != NULL) {
-    struct nftnl_udata_buf *data = nftnl_udata_buf_alloc (NFT_USERDATA_MAXLEN);
-
-    nftnl_udata_put_strz (data, NFTNL_UDATA_RULE_COMMENT, from->comment);
-    nftnl_rule_set_data (rule, NFTNL_RULE_USERDATA, nftnl_udata_buf_data (data), nftnl_udata_buf_len (data));
-    nftnl_udata_buf_free (data);
-  }
   nftnl_rule_nlmsg_build_payload (message, rule);
   nftnl_rule_free (rule);
 }
@@ -279,8 +107,8 @@ put_counter (FloeBatch *batch, const FloeTable *table, const char *name, uint16_
 {
   struct nftnl_obj *counter = nftnl_obj_alloc ();
   struct nlmsghdr *message
-      = floe_batch_add (batch, type, family_of (table->netdev), type == NFT_MSG_NEWOBJ ? NLM_F_CREATE : 0,
-                        "nftables: counter %s of %s %s", name, family_name (table->netdev), table->name);
+      = floe_batch_add (batch, type, floe_family_of (table), type == NFT_MSG_NEWOBJ ? NLM_F_CREATE : 0,
+                        "nftables: counter %s of %s %s", name, floe_family_name (table->netdev), table->name);
 
   nftnl_obj_set_str (counter, NFTNL_OBJ_TABLE, table->name);
   nftnl_obj_set_str (counter, NFTNL_OBJ_NAME, name);
@@ -292,71 +120,6 @@ put_counter (FloeBatch *batch, const FloeTable *table, const char *name, uint16_
   }
   nftnl_obj_nlmsg_build_payload (message, counter);
   nftnl_obj_free (counter);
-}
-
-static void
-add_element (struct nftnl_set *set, gboolean ports, uint32_t key, uint32_t flags)
-{
-  struct nftnl_set_elem *element = nftnl_set_elem_alloc ();
-  uint32_t address = htonl (key);
-  uint16_t port = htons ((uint16_t)key);
-
-  if (ports)
-    nftnl_set_elem_set (element, NFTNL_SET_ELEM_KEY, &port, sizeof port);
-  else
-    nftnl_set_elem_set (element, NFTNL_SET_ELEM_KEY, &address, sizeof address);
-  if (flags != 0)
-    nftnl_set_elem_set_u32 (element, NFTNL_SET_ELEM_FLAGS, flags);
-  nftnl_set_elem_add (set, element);
-}
-
-/* An interval set holds where each interval begins and, as an element of its own, where it has ended. */
-static void
-put_set (FloeBatch *batch, const FloeTable *table, const FloeSet *from, uint32_t id)
-{
-  uint32_t top = from->ports ? UINT16_MAX : UINT32_MAX;
-  struct nftnl_set *set = nftnl_set_alloc ();
-
-  nftnl_set_set_str (set, NFTNL_SET_TABLE, table->name);
-  nftnl_set_set_str (set, NFTNL_SET_NAME, from->name);
-  nftnl_set_set_u32 (set, NFTNL_SET_FAMILY, family_of (table->netdev));
-  nftnl_set_set_u32 (set, NFTNL_SET_ID, id);
-  nftnl_set_set_u32 (set, NFTNL_SET_FLAGS, NFT_SET_INTERVAL);
-  nftnl_set_set_u32 (set, NFTNL_SET_KEY_TYPE, from->ports ? TYPE_INET_SERVICE : TYPE_IPV4_ADDR);
-  nftnl_set_set_u32 (set, NFTNL_SET_KEY_LEN, from->ports ? sizeof (uint16_t) : sizeof (uint32_t));
-  nftnl_set_nlmsg_build_payload (floe_batch_add (batch, NFT_MSG_NEWSET, family_of (table->netdev), NLM_F_CREATE,
-                                                 "nftables: set %s of %s %s", from->name, family_name (table->netdev),
-                                                 table->name),
-                                 set);
-
-  if (g_array_index (from->intervals, FloeInterval, 0).first > 0)
-    add_element (set, from->ports, 0, NFT_SET_ELEM_INTERVAL_END);
-  for (guint i = 0; i < from->intervals->len; i++) {
-    const FloeInterval *interval = &g_array_index (from->intervals, FloeInterval, i);
-
-    add_element (set, from->ports, interval->first, 0);
-    if (interval->last < top)
-      add_element (set, from->ports, interval->last + 1, NFT_SET_ELEM_INTERVAL_END);
-  }
-  nftnl_set_elems_nlmsg_build_payload (floe_batch_add (batch, NFT_MSG_NEWSETELEM, family_of (table->netdev), NLM_F_CREATE,
-                                                       "nftables: elements of set %s of %s %s", from->name,
-                                                       family_name (table->netdev), table->name),
-                                       set);
-  nftnl_set_free (set);
-}
-
-static void
-put_old_set (FloeBatch *batch, const FloeTable *table, const char *name)
-{
-  struct nftnl_set *set = nftnl_set_alloc ();
-
-  nftnl_set_set_str (set, NFTNL_SET_TABLE, table->name);
-  nftnl_set_set_str (set, NFTNL_SET_NAME, name);
-  nftnl_set_nlmsg_build_payload (floe_batch_add (batch, NFT_MSG_DELSET, family_of (table->netdev), 0,
-                                                 "nftables: old set %s of %s %s", name, family_name (table->netdev),
-                                                 table->name),
-                                 set);
-  nftnl_set_free (set);
 }
 
 /* -- What is there ----------------------------------------------------------------------------------------------------- */
@@ -376,7 +139,7 @@ collect_table (const struct nlmsghdr *message, void *data)
     uint32_t family = nftnl_table_get_u32 (table, NFTNL_TABLE_FAMILY);
 
     if (family == NFPROTO_NETDEV || family == NFPROTO_INET)
-      g_hash_table_add (data, g_strdup_printf ("%s %s", family_name (family == NFPROTO_NETDEV),
+      g_hash_table_add (data, g_strdup_printf ("%s %s", floe_family_name (family == NFPROTO_NETDEV),
                                                nftnl_table_get_str (table, NFTNL_TABLE_NAME)));
   }
   nftnl_table_free (table);
@@ -395,13 +158,42 @@ floe_rules_tables (FloeNetlink *netlink, GError **error)
   return g_steal_pointer (&names);
 }
 
+typedef struct {
+  GHashTable *names; /* sets: name to comment or NULL; chains: name to itself */
+  const char *table;
+} NameSearch;
+
+static void
+forget_found (void *data)
+{
+  g_hash_table_remove_all (((NameSearch *)data)->names);
+}
+
+static int
+find_comment (const struct nftnl_udata *attribute, void *data)
+{
+  if (nftnl_udata_type (attribute) == NFTNL_UDATA_SET_COMMENT)
+    *(char **)data = g_strndup (nftnl_udata_get (attribute), nftnl_udata_len (attribute));
+  return 0;
+}
+
 static int
 collect_set (const struct nlmsghdr *message, void *data)
 {
+  NameSearch *search = data;
   struct nftnl_set *set = nftnl_set_alloc ();
 
-  if (nftnl_set_nlmsg_parse (message, set) == 0 && !(nftnl_set_get_u32 (set, NFTNL_SET_FLAGS) & NFT_SET_ANONYMOUS))
-    g_hash_table_add (data, g_strdup (nftnl_set_get_str (set, NFTNL_SET_NAME)));
+  if (nftnl_set_nlmsg_parse (message, set) == 0 && !(nftnl_set_get_u32 (set, NFTNL_SET_FLAGS) & NFT_SET_ANONYMOUS)
+      && g_strcmp0 (nftnl_set_get_str (set, NFTNL_SET_TABLE), search->table) == 0) {
+    uint32_t size = 0;
+    const void *bytes
+        = nftnl_set_is_set (set, NFTNL_SET_USERDATA) ? nftnl_set_get_data (set, NFTNL_SET_USERDATA, &size) : NULL;
+    char *comment = NULL;
+
+    if (bytes != NULL)
+      nftnl_udata_parse (bytes, size, find_comment, &comment);
+    g_hash_table_insert (search->names, g_strdup (nftnl_set_get_str (set, NFTNL_SET_NAME)), comment);
+  }
   nftnl_set_free (set);
   return MNL_CB_OK;
 }
@@ -409,15 +201,43 @@ collect_set (const struct nlmsghdr *message, void *data)
 static GHashTable *
 list_sets (FloeNetlink *netlink, const FloeTable *table, GError **error)
 {
-  g_autoptr (GHashTable) names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr (GHashTable) names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  NameSearch search = { names, table->name };
   struct nftnl_set *filter = nftnl_set_alloc ();
   char buffer[512];
-  struct nlmsghdr *message = nftnl_nlmsg_build_hdr (buffer, NFT_MSG_GETSET, family_of (table->netdev), 0, 0);
+  struct nlmsghdr *message = nftnl_nlmsg_build_hdr (buffer, NFT_MSG_GETSET, floe_family_of (table), 0, 0);
 
   nftnl_set_set_str (filter, NFTNL_SET_TABLE, table->name);
   nftnl_set_nlmsg_build_payload (message, filter);
   nftnl_set_free (filter);
-  if (!floe_netlink_dump (netlink, message, collect_set, forget_names, names, "nftables: list of sets", error))
+  if (!floe_netlink_dump (netlink, message, collect_set, forget_found, &search, "nftables: list of sets", error))
+    return NULL;
+  return g_steal_pointer (&names);
+}
+
+static int
+collect_chain (const struct nlmsghdr *message, void *data)
+{
+  NameSearch *search = data;
+  struct nftnl_chain *chain = nftnl_chain_alloc ();
+
+  /* Base chains are always the same ones, and stay. */
+  if (nftnl_chain_nlmsg_parse (message, chain) == 0 && !nftnl_chain_is_set (chain, NFTNL_CHAIN_HOOKNUM)
+      && g_strcmp0 (nftnl_chain_get_str (chain, NFTNL_CHAIN_TABLE), search->table) == 0)
+    g_hash_table_insert (search->names, g_strdup (nftnl_chain_get_str (chain, NFTNL_CHAIN_NAME)), NULL);
+  nftnl_chain_free (chain);
+  return MNL_CB_OK;
+}
+
+static GHashTable *
+list_chains (FloeNetlink *netlink, const FloeTable *table, GError **error)
+{
+  g_autoptr (GHashTable) names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  NameSearch search = { names, table->name };
+  char buffer[512];
+  struct nlmsghdr *message = nftnl_nlmsg_build_hdr (buffer, NFT_MSG_GETCHAIN, floe_family_of (table), 0, 0);
+
+  if (!floe_netlink_dump (netlink, message, collect_chain, forget_found, &search, "nftables: list of chains", error))
     return NULL;
   return g_steal_pointer (&names);
 }
@@ -467,8 +287,9 @@ floe_rules_counters (FloeNetlink *netlink, gboolean netdev, const char *table, G
   g_autoptr (GPtrArray) counters = g_ptr_array_new_with_free_func (counter_free);
   CounterSearch search = { counters, table };
   struct nftnl_obj *filter = nftnl_obj_alloc ();
+  const FloeTable asked = { .netdev = netdev };
   char buffer[512];
-  struct nlmsghdr *message = nftnl_nlmsg_build_hdr (buffer, NFT_MSG_GETOBJ, family_of (netdev), 0, 0);
+  struct nlmsghdr *message = nftnl_nlmsg_build_hdr (buffer, NFT_MSG_GETOBJ, floe_family_of (&asked), 0, 0);
 
   nftnl_obj_set_str (filter, NFTNL_OBJ_TABLE, table);
   nftnl_obj_set_u32 (filter, NFTNL_OBJ_TYPE, NFT_OBJECT_COUNTER);
@@ -481,87 +302,89 @@ floe_rules_counters (FloeNetlink *netlink, gboolean netdev, const char *table, G
 
 /* -- Transactions ---------------------------------------------------------------------------------------------------- */
 
-/* Names in the order of rules, each once. */
-static GPtrArray *
-counter_names (const FloeTable *table)
+/* A set that fills while it is in force stays as it is when what it is for has not changed. */
+static gboolean
+set_stays (const FloeSet *set, GHashTable *there)
 {
-  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
-  GPtrArray *names = g_ptr_array_new ();
+  gpointer comment;
 
-  for (guint i = 0; i < table->chains->len; i++) {
-    const FloeChain *chain = g_ptr_array_index (table->chains, i);
-
-    for (guint j = 0; j < chain->rules->len; j++) {
-      FloeRule *rule = g_ptr_array_index (chain->rules, j);
-
-      if (rule->counter != NULL && g_hash_table_add (seen, rule->counter))
-        g_ptr_array_add (names, rule->counter);
-    }
-  }
-  return names;
+  return set->kind >= FLOE_SET_BOUND && g_hash_table_lookup_extended (there, set->name, NULL, &comment)
+         && g_strcmp0 (comment, set->comment) == 0;
 }
 
-/* Old sets go; of the old counters those that NAMES does not have. KEPT gets the names of those that stay. */
+/* Old sets but for those that STAYS is to hold, then chains that nothing refers to any more, then counters. */
 static gboolean
-put_old (FloeBatch *batch, FloeNetlink *netlink, const FloeTable *table, GPtrArray *names, GHashTable *kept, GError **error)
+put_old (FloeBatch *batch, FloeNetlink *netlink, const FloeTable *table, GHashTable *stays, GHashTable *counted, GError **error)
 {
-  g_autoptr (GHashTable) sets = list_sets (netlink, table, error);
+  g_autoptr (GHashTable) sets = list_sets (netlink, table, error), chains = NULL;
   g_autoptr (GPtrArray) counters = NULL;
   GHashTableIter iter;
   gpointer name;
 
   if (sets == NULL)
     return FALSE;
+  chains = list_chains (netlink, table, error);
+  if (chains == NULL)
+    return FALSE;
   counters = floe_rules_counters (netlink, table->netdev, table->name, error);
   if (counters == NULL)
     return FALSE;
+  for (guint i = 0; i < table->sets->len; i++) {
+    const FloeSet *set = g_ptr_array_index (table->sets, i);
+
+    if (set_stays (set, sets))
+      g_hash_table_add (stays, set->name);
+  }
   g_hash_table_iter_init (&iter, sets);
   while (g_hash_table_iter_next (&iter, &name, NULL))
-    put_old_set (batch, table, name);
+    if (!g_hash_table_contains (stays, name))
+      floe_put_old_set (batch, table, name);
+  for (guint i = 0; i < table->chains->len; i++)
+    g_hash_table_remove (chains, ((const FloeChain *)g_ptr_array_index (table->chains, i))->name);
+  g_hash_table_iter_init (&iter, chains);
+  while (g_hash_table_iter_next (&iter, &name, NULL))
+    put_old_chain (batch, table, name);
   for (guint i = 0; i < counters->len; i++) {
     const FloeRulesCounter *counter = g_ptr_array_index (counters, i);
 
-    if (g_ptr_array_find_with_equal_func (names, counter->name, g_str_equal, NULL))
-      g_hash_table_add (kept, g_strdup (counter->name));
+    if (g_hash_table_contains (table->counter_names, counter->name))
+      g_hash_table_add (counted, g_strdup (counter->name));
     else
       put_counter (batch, table, counter->name, NFT_MSG_DELOBJ);
   }
   return TRUE;
 }
 
-/* Messages that turn whatever sets and counters are there into those of TABLE: counters that stay are not touched. */
-static gboolean
-put_exchange (FloeBatch *batch, FloeNetlink *netlink, const FloeTable *table, gboolean exists, GError **error)
-{
-  g_autoptr (GPtrArray) names = counter_names (table);
-  g_autoptr (GHashTable) kept = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-
-  if (exists && !put_old (batch, netlink, table, names, kept, error))
-    return FALSE;
-  for (guint i = 0; i < names->len; i++)
-    if (!g_hash_table_contains (kept, g_ptr_array_index (names, i)))
-      put_counter (batch, table, g_ptr_array_index (names, i), NFT_MSG_NEWOBJ);
-  return TRUE;
-}
-
 static gboolean
 put_contents (FloeBatch *batch, FloeNetlink *netlink, const FloeTable *table, GHashTable *tables, GError **error)
 {
-  g_autofree char *name = g_strdup_printf ("%s %s", family_name (table->netdev), table->name);
+  g_autofree char *name = g_strdup_printf ("%s %s", floe_family_name (table->netdev), table->name);
+  g_autoptr (GHashTable) stays = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GHashTable) counted = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
   put_table (batch, table->netdev, table->name, NFT_MSG_NEWTABLE, NLM_F_CREATE);
   for (guint i = 0; i < table->chains->len; i++)
     put_chain (batch, table, g_ptr_array_index (table->chains, i));
   put_flush (batch, table);
-  if (!put_exchange (batch, netlink, table, g_hash_table_contains (tables, name), error))
+  if (g_hash_table_contains (tables, name) && !put_old (batch, netlink, table, stays, counted, error))
     return FALSE;
-  for (guint i = 0; i < table->sets->len; i++)
-    put_set (batch, table, g_ptr_array_index (table->sets, i), i + 1);
+  for (guint i = 0; i < table->counters->len; i++) {
+    const FloeCounter *counter = g_ptr_array_index (table->counters, i);
+
+    if (!g_hash_table_contains (counted, counter->name))
+      put_counter (batch, table, counter->name, NFT_MSG_NEWOBJ);
+  }
+  for (guint i = 0; i < table->sets->len; i++) {
+    const FloeSet *set = g_ptr_array_index (table->sets, i);
+
+    if (!g_hash_table_contains (stays, set->name))
+      floe_put_set (batch, table, set, i + 1);
+  }
   for (guint i = 0; i < table->chains->len; i++) {
     const FloeChain *chain = g_ptr_array_index (table->chains, i);
 
     for (guint j = 0; j < chain->rules->len; j++)
-      put_rule (batch, table, chain, g_ptr_array_index (chain->rules, j));
+      floe_put_rule (batch, table, chain, g_ptr_array_index (chain->rules, j));
   }
   return TRUE;
 }
@@ -570,8 +393,12 @@ gboolean
 floe_rules_load (FloeNetlink *netlink, const FloeRuleset *ruleset, gboolean commit, GError **error)
 {
   g_autoptr (FloeBatch) batch = floe_batch_new ();
-  g_autoptr (GHashTable) tables = floe_rules_tables (netlink, error);
+  g_autoptr (GHashTable) tables = NULL;
 
+  if (ruleset->link->n_elements + ruleset->flow->n_elements > 4 * FLOE_RULES_ELEMENTS_MAX)
+    return floe_error_set (error, FLOE_ERROR_LIMIT, "rules of %s: %zu set elements, at most %d: name prefixes and port ranges "
+                           "instead of single ones", ruleset->flow->name, ruleset->flow->n_elements, 4 * FLOE_RULES_ELEMENTS_MAX);
+  tables = floe_rules_tables (netlink, error);
   if (tables == NULL || !put_contents (batch, netlink, ruleset->link, tables, error)
       || !put_contents (batch, netlink, ruleset->flow, tables, error))
     return FALSE;
@@ -588,7 +415,7 @@ floe_rules_remove (FloeNetlink *netlink, const char *name, GError **error)
   if (tables == NULL)
     return FALSE;
   for (unsigned netdev = 0; netdev < 2; netdev++) {
-    g_autofree char *whole = g_strdup_printf ("%s %s", family_name (netdev), name);
+    g_autofree char *whole = g_strdup_printf ("%s %s", floe_family_name (netdev), name);
 
     if (!g_hash_table_contains (tables, whole))
       continue;
@@ -596,38 +423,6 @@ floe_rules_remove (FloeNetlink *netlink, const char *name, GError **error)
     any = TRUE;
   }
   return !any || floe_batch_run (batch, netlink, TRUE, error);
-}
-
-gboolean
-floe_rules_bind_all (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeRuleset *ruleset,
-                     const FloeRulesBinding *bindings, size_t n_bindings, GError **error)
-{
-  (void)netlink;
-  (void)identity;
-  (void)ruleset;
-  (void)bindings;
-  return n_bindings == 0 || floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "rules by name: not in this version");
-}
-
-gboolean
-floe_rules_bind (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeRuleset *ruleset, const char *rule_id,
-                 const FloePolicyAddress *address, unsigned timeout_s, GError **error)
-{
-  const FloeRulesBinding binding = { rule_id, *address, timeout_s };
-
-  return floe_rules_bind_all (netlink, identity, ruleset, &binding, 1, error);
-}
-
-gboolean
-floe_rules_pin (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeRuleset *ruleset,
-                const FloePolicyAddress *guest, unsigned timeout_s, GError **error)
-{
-  (void)netlink;
-  (void)identity;
-  (void)ruleset;
-  (void)guest;
-  (void)timeout_s;
-  return floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "networks of mode bridge or vlan: not in this version");
 }
 
 gboolean
@@ -646,4 +441,108 @@ floe_rules_generation (FloeNetlink *netlink, const FloeNetIdentity *identity, ui
   }
   *generation = (uint16_t)number;
   return TRUE;
+}
+
+/* -- Elements put in while rules are in force --------------------------------------------------------------------------- */
+
+static const FloeSet *
+find_set (const FloeTable *table, const char *name)
+{
+  for (guint i = 0; i < table->sets->len; i++) {
+    const FloeSet *set = g_ptr_array_index (table->sets, i);
+
+    if (strcmp (set->name, name) == 0)
+      return set;
+  }
+  return NULL;
+}
+
+static FloeElement
+element_of (const FloePolicyAddress *address)
+{
+  FloeNumber number = 0;
+
+  for (unsigned i = 0; i < (address->family == 4 ? 4 : 16); i++)
+    number = number << 8 | address->bytes[i];
+  return (FloeElement){ .first = number, .last = number };
+}
+
+/* The kernel leaves an element that is there as it is: so it is made, which does nothing then, taken away and made again, of which
+ * packets see only the end. */
+static void
+put_fresh (FloeBatch *batch, const FloeTable *table, const FloeSet *set, const FloeElement *element, unsigned timeout_s)
+{
+  uint64_t timeout_ms = timeout_s * UINT64_C (1000);
+
+  floe_put_element (batch, table, set, element, NFT_MSG_NEWSETELEM, timeout_ms);
+  floe_put_element (batch, table, set, element, NFT_MSG_DELSETELEM, 0);
+  floe_put_element (batch, table, set, element, NFT_MSG_NEWSETELEM, timeout_ms);
+}
+
+static gboolean
+check_timeout (unsigned timeout_s, GError **error)
+{
+  return (timeout_s >= 1 && timeout_s <= BIND_MAX_S)
+         || floe_error_set (error, FLOE_ERROR_INVALID, "a timeout of 1 to %d seconds wanted, not %u", BIND_MAX_S, timeout_s);
+}
+
+gboolean
+floe_rules_bind_all (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeRuleset *ruleset,
+                     const FloeRulesBinding *bindings, size_t n_bindings, GError **error)
+{
+  g_autoptr (FloeBatch) batch = floe_batch_new ();
+  gboolean any = FALSE;
+
+  for (size_t i = 0; i < n_bindings; i++) {
+    const FloeRulesBinding *binding = &bindings[i];
+    g_autofree char *name
+        = g_strdup_printf ("rule-%s-%s", binding->rule_id, binding->address.family == 4 ? "names4" : "names6");
+    const FloeSet *set = find_set (ruleset->flow, name);
+    FloeElement element = element_of (&binding->address);
+    uint64_t left;
+
+    if (!check_timeout (binding->timeout_s, error))
+      return FALSE;
+    if (set == NULL)
+      return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "%s: no rule '%s' has names for IPv%u addresses", identity->tap,
+                             binding->rule_id, binding->address.family);
+    if (!floe_rules_element_left (netlink, ruleset->flow, set, &element, &left, error))
+      return FALSE;
+    if (left >= binding->timeout_s * UINT64_C (1000))
+      continue;
+    put_fresh (batch, ruleset->flow, set, &element, binding->timeout_s);
+    any = TRUE;
+  }
+  return !any || floe_batch_run (batch, netlink, TRUE, error);
+}
+
+gboolean
+floe_rules_bind (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeRuleset *ruleset, const char *rule_id,
+                 const FloePolicyAddress *address, unsigned timeout_s, GError **error)
+{
+  const FloeRulesBinding binding = { rule_id, *address, timeout_s };
+
+  return floe_rules_bind_all (netlink, identity, ruleset, &binding, 1, error);
+}
+
+gboolean
+floe_rules_pin (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeRuleset *ruleset,
+                const FloePolicyAddress *guest, unsigned timeout_s, GError **error)
+{
+  g_autoptr (FloeBatch) batch = floe_batch_new ();
+  FloeElement element = element_of (guest);
+
+  if (!check_timeout (timeout_s, error))
+    return FALSE;
+  for (unsigned flow = 0; flow < 2; flow++) {
+    const FloeTable *table = flow ? ruleset->flow : ruleset->link;
+    const FloeSet *set = find_set (table, "guest4");
+
+    if (set == NULL || guest->family != 4)
+      return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "%s: this card learns no %s address", identity->tap,
+                             guest->family == 4 ? "IPv4" : "IPv6");
+    floe_put_emptied (batch, table, set);
+    floe_put_element (batch, table, set, &element, NFT_MSG_NEWSETELEM, timeout_s * UINT64_C (1000));
+  }
+  return floe_batch_run (batch, netlink, TRUE, error);
 }

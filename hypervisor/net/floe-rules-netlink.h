@@ -32,7 +32,7 @@ typedef struct {
 GPtrArray *floe_rules_counters (FloeNetlink *netlink, gboolean netdev, const char *table, GError **error) FLOE_WARN_UNUSED;
 
 /* Adds ADDRESS to what rule RULE_ID of RULESET, which is in force and has names, allows, for TIMEOUT_S seconds from now (1 to 604800);
- * one that is there already lives that long from now, never shorter than it would have. NOT_FOUND when the rule has no names. */
+ * one that is there already lives that long from now, but never shorter than it would have. NOT_FOUND when the rule has no names. */
 gboolean floe_rules_bind (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeRuleset *ruleset, const char *rule_id,
                           const FloePolicyAddress *address, unsigned timeout_s, GError **error) FLOE_WARN_UNUSED;
 

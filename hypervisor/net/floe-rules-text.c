@@ -5,11 +5,11 @@
 #include <linux/if_ether.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
-#include <netinet/ip_icmp.h>
+#include <netinet/icmp6.h>
 #include <string.h>
 
 /* The rules in nft's language. Matches are written out with every dependency (`ether type ip ip saddr …`), as the netlink
- * rendering sends them; nft itself leaves out on listing what it can infer. */
+ * rendering sends them; nft itself leaves out on listing what it can infer. Times of day are UTC, as TZ=UTC nft reads them. */
 
 static const struct {
   const char *type, *name, *priority;
@@ -19,6 +19,28 @@ static const struct {
   [FLOE_HOOK_OUTPUT] = { "filter", "output", "filter" },   [FLOE_HOOK_POSTROUTING] = { "nat", "postrouting", "srcnat" },
 };
 
+static const char *const set_types[] = {
+  [FLOE_TYPE_IPV4] = "ipv4_addr",
+  [FLOE_TYPE_IPV6] = "ipv6_addr",
+  [FLOE_TYPE_PORT] = "inet_service",
+  [FLOE_TYPE_ICMP6] = "icmpv6_type",
+  [FLOE_TYPE_CARD] = "ifname",
+  [FLOE_TYPE_FLOW4] = "inet_proto . ipv4_addr . inet_service",
+  [FLOE_TYPE_FLOW6] = "inet_proto . ipv6_addr . inet_service",
+  [FLOE_TYPE_HELD4] = "inet_proto . ipv4_addr . inet_service . inet_service",
+  [FLOE_TYPE_HELD6] = "inet_proto . ipv6_addr . inet_service . inet_service",
+};
+
+static const char *const set_flags[] = {
+  [FLOE_SET_EXACT] = "",
+  [FLOE_SET_INTERVALS] = "\t\tflags interval\n",
+  [FLOE_SET_BOUND] = "\t\tflags timeout\n",
+  [FLOE_SET_HELD] = "\t\tflags dynamic,timeout\n",
+  [FLOE_SET_CONNECTIONS] = "\t\tflags dynamic\n",
+};
+
+/* -- Values ----------------------------------------------------------------------------------------------------------- */
+
 static void
 append_mac (GString *text, const uint8_t bytes[6])
 {
@@ -27,12 +49,22 @@ append_mac (GString *text, const uint8_t bytes[6])
 }
 
 static void
-append_address (GString *text, uint32_t host_order)
+append_address (GString *text, FloeNumber number, gboolean v6)
 {
-  uint32_t address = htonl (host_order);
-  char buffer[INET_ADDRSTRLEN];
+  uint8_t bytes[16];
+  char buffer[INET6_ADDRSTRLEN];
 
-  g_string_append (text, inet_ntop (AF_INET, &address, buffer, sizeof buffer));
+  for (unsigned i = 0; i < (v6 ? 16 : 4); i++)
+    bytes[i] = (uint8_t)(number >> ((v6 ? 120 : 24) - 8 * i));
+  g_string_append (text, inet_ntop (v6 ? AF_INET6 : AF_INET, bytes, buffer, sizeof buffer));
+}
+
+static void
+append_address_bytes (GString *text, const uint8_t *bytes, gboolean v6)
+{
+  char buffer[INET6_ADDRSTRLEN];
+
+  g_string_append (text, inet_ntop (v6 ? AF_INET6 : AF_INET, bytes, buffer, sizeof buffer));
 }
 
 static unsigned
@@ -62,71 +94,233 @@ append_states (GString *text, uint32_t states)
     }
 }
 
+static const char *
+protocol_name (unsigned number)
+{
+  return number == IPPROTO_TCP      ? "tcp"
+         : number == IPPROTO_UDP    ? "udp"
+         : number == IPPROTO_ICMP   ? "icmp"
+         : number == IPPROTO_ICMPV6 ? "ipv6-icmp"
+                                    : "0";
+}
+
 /* Names where nft has one, so that a listing and this say the same. */
 static void
 append_number (GString *text, FloeField field, unsigned number)
 {
-  static const char *const protocols[] = { [1] = "icmp", [6] = "tcp", [17] = "udp" };
+  static const char *const days[] = { "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday" };
+  const char *name = NULL;
 
   switch (field) {
   case FLOE_FIELD_ETHER_TYPE:
   case FLOE_FIELD_ARP_PROTOCOL:
-    g_string_append (text, number == ETH_P_ARP ? "arp" : "ip");
+    name = number == ETH_P_ARP ? "arp" : number == ETH_P_IPV6 ? "ip6" : "ip";
     break;
   case FLOE_FIELD_FAMILY:
-    g_string_append (text, number == NFPROTO_IPV4 ? "ipv4" : "ipv6");
+    name = number == NFPROTO_IPV4 ? "ipv4" : "ipv6";
     break;
   case FLOE_FIELD_PROTOCOL:
-    g_string_append (text, protocols[number]);
+  case FLOE_FIELD_IP6_NEXT:
+    name = protocol_name (number);
     break;
-  case FLOE_FIELD_ICMP_TYPE:
-    g_string_append (text, number == ICMP_ECHO ? "echo-request" : "echo-reply");
+  case FLOE_FIELD_ICMP6_TYPE:
+    name = number == ND_ROUTER_SOLICIT     ? "nd-router-solicit"
+           : number == ND_ROUTER_ADVERT    ? "nd-router-advert"
+           : number == ND_NEIGHBOR_SOLICIT ? "nd-neighbor-solicit"
+                                           : "nd-neighbor-advert";
     break;
   case FLOE_FIELD_ARP_OPERATION:
-    g_string_append (text, number == 1 ? "request" : "reply");
+    name = number == 1 ? "request" : "reply";
     break;
+  case FLOE_FIELD_DIRECTION:
+    name = number == 0 ? "original" : "reply";
+    break;
+  case FLOE_FIELD_DAY:
+    g_string_append_printf (text, "\"%s\"", days[number % G_N_ELEMENTS (days)]);
+    return;
   default:
     g_string_append_printf (text, "%u", number);
+    return;
   }
+  g_string_append (text, name);
+}
+
+static gboolean
+is_raw (FloeField field)
+{
+  return field == FLOE_FIELD_ND_TARGET || field == FLOE_FIELD_DHCP_CLIENT;
 }
 
 static void
-append_value (GString *text, const FloeMatch *match, const uint8_t *value)
+append_value (GString *text, const FloeMatch *match)
 {
   const FloeFieldInfo *info = floe_field_info (match->field);
+  unsigned bytes = match->bytes != 0 ? match->bytes : info->size;
   uint32_t word;
 
-  memcpy (&word, value, sizeof word);
-  if (info->size == IF_NAMESIZE)
-    g_string_append_printf (text, "\"%s\"", (const char *)value);
-  else if (info->size == 6)
-    append_mac (text, value);
+  memcpy (&word, match->value, sizeof word);
+  if (is_raw (match->field)) {
+    g_string_append (text, "0x");
+    for (unsigned i = 0; i < bytes; i++)
+      g_string_append_printf (text, "%02x", match->value[i]);
+  } else if (match->field == FLOE_FIELD_IN_NAME || match->field == FLOE_FIELD_OUT_NAME)
+    g_string_append_printf (text, "\"%s%s\"", (const char *)match->value, match->bytes != 0 ? "*" : "");
+  else if (info->size == 16) {
+    append_address_bytes (text, match->value, TRUE);
+    if (match->bytes != 0)
+      g_string_append_printf (text, "/%u", match->bytes * 8);
+  } else if (info->size == 6)
+    append_mac (text, match->value);
   else if (match->field == FLOE_FIELD_STATE)
     append_states (text, word);
-  else if (info->base == FLOE_BASE_CONNTRACK)
-    g_string_append_printf (text, "%u", word);
+  else if (match->field == FLOE_FIELD_MARK)
+    g_string_append_printf (text, "0x%08x", word);
   else if (info->size == 4)
-    append_address (text, ntohl (word));
+    append_address_bytes (text, match->value, FALSE);
   else
-    append_number (text, match->field, number_of (value, info->size));
+    append_number (text, match->field, number_of (match->value, info->size));
+}
+
+/* -- Rules ------------------------------------------------------------------------------------------------------------ */
+
+static void
+append_hour (GString *text, uint32_t seconds)
+{
+  g_string_append_printf (text, "\"%02u:%02u", seconds / 3600, seconds / 60 % 60);
+  if (seconds % 60 != 0)
+    g_string_append_printf (text, ":%02u", seconds % 60);
+  g_string_append_c (text, '"');
+}
+
+/* Bits of a value, or its first bytes where nft has no other way to say it. */
+static gboolean
+append_masked (GString *text, const FloeMatch *match)
+{
+  const FloeFieldInfo *info = floe_field_info (match->field);
+
+  if (info->size == 6 && !is_raw (match->field) && (match->op == FLOE_OP_NO_BITS || match->bytes != 0)) {
+    const uint8_t zero[6] = { 0 };
+    uint8_t mask[6] = { 0 };
+
+    memset (mask, 0xff, match->bytes);
+    g_string_append (text, "& ");
+    append_mac (text, match->op == FLOE_OP_NO_BITS ? match->value : mask);
+    g_string_append (text, " == ");
+    append_mac (text, match->op == FLOE_OP_NO_BITS ? zero : match->value);
+    g_string_append_c (text, ' ');
+    return TRUE;
+  }
+  if (match->op == FLOE_OP_NO_BITS) {
+    g_string_append_printf (text, "& 0x%x == 0 ", number_of (match->value, info->size));
+    return TRUE;
+  }
+  return FALSE;
 }
 
 static void
 append_match (GString *text, const FloeMatch *match)
 {
-  g_string_append_printf (text, "%s ", floe_field_info (match->field)->text);
-  if (match->op == FLOE_OP_SET) {
+  const FloeFieldInfo *info = floe_field_info (match->field);
+  uint32_t words[2];
+
+  g_string_append (text, info->text);
+  if (is_raw (match->field))
+    g_string_append_printf (text, ",%u", (match->bytes != 0 ? match->bytes : info->size) * 8);
+  g_string_append_c (text, ' ');
+  if (append_masked (text, match))
+    return;
+  memcpy (words, match->value, sizeof words);
+  switch (match->op) {
+  case FLOE_OP_SET:
     g_string_append_printf (text, "@%s ", match->set);
     return;
+  case FLOE_OP_NOT_SET:
+    g_string_append_printf (text, "!= @%s ", match->set);
+    return;
+  case FLOE_OP_RANGE:
+    append_hour (text, words[0]);
+    g_string_append_c (text, '-');
+    append_hour (text, words[1]);
+    g_string_append_c (text, ' ');
+    return;
+  case FLOE_OP_BUT_TOP:
+    g_string_append (text, "& 0x7fffffff == ");
+    break;
+  case FLOE_OP_DIFFERENT:
+    g_string_append (text, "!= ");
+    break;
+  case FLOE_OP_EQUAL:
+  case FLOE_OP_NO_BITS:
+    break;
   }
-  if (match->op == FLOE_OP_NO_BITS) {
-    g_string_append_printf (text, "& 0x%x == 0 ", number_of (match->value, floe_field_info (match->field)->size));
+  append_value (text, match);
+  g_string_append_c (text, ' ');
+}
+
+static void
+append_key (GString *text, const FloeRule *rule)
+{
+  for (size_t i = 0; i < rule->n_key; i++)
+    g_string_append_printf (text, "%s%s ", i == 0 ? "" : ". ", floe_field_info (rule->key[i])->text);
+}
+
+static void
+append_use (GString *text, const FloeRule *rule)
+{
+  switch (rule->use) {
+  case FLOE_USE_NONE:
+    return;
+  case FLOE_USE_LOOKUP:
+    append_key (text, rule);
+    g_string_append_printf (text, "@%s ", rule->set);
+    return;
+  case FLOE_USE_COUNT:
+    g_string_append (text, "counter name ");
+    append_key (text, rule);
+    g_string_append_printf (text, "map @%s ", rule->set);
+    return;
+  case FLOE_USE_CHAIN:
+    append_key (text, rule);
+    g_string_append_printf (text, "vmap @%s ", rule->set);
+    return;
+  case FLOE_USE_UPDATE:
+    g_string_append_printf (text, "update @%s { ", rule->set);
+    append_key (text, rule);
+    g_string_append_printf (text, "timeout %us } ", rule->number);
+    return;
+  case FLOE_USE_CONNECTIONS:
+    g_string_append_printf (text, "add @%s { ", rule->set);
+    append_key (text, rule);
+    g_string_append_printf (text, "ct count over %u } ", rule->number);
     return;
   }
-  if (match->op == FLOE_OP_DIFFERENT)
-    g_string_append (text, "!= ");
-  append_value (text, match, match->value);
-  g_string_append_c (text, ' ');
+}
+
+static void
+append_verdict (GString *text, const FloeRule *rule)
+{
+  switch (rule->verdict) {
+  case FLOE_VERDICT_CONTINUE:
+    return;
+  case FLOE_VERDICT_ACCEPT:
+    g_string_append (text, "accept ");
+    return;
+  case FLOE_VERDICT_DROP:
+    g_string_append (text, "drop ");
+    return;
+  case FLOE_VERDICT_REJECT:
+    g_string_append (text, "reject with tcp reset ");
+    return;
+  case FLOE_VERDICT_GOTO:
+    g_string_append_printf (text, "goto %s ", rule->target);
+    return;
+  case FLOE_VERDICT_JUMP:
+    g_string_append_printf (text, "jump %s ", rule->target);
+    return;
+  case FLOE_VERDICT_MASQUERADE:
+    g_string_append (text, "masquerade ");
+    return;
+  }
 }
 
 static void
@@ -135,24 +329,24 @@ append_rule (GString *text, const FloeRule *rule)
   g_string_append (text, "\t\t");
   for (size_t i = 0; i < rule->n_matches; i++)
     append_match (text, &rule->matches[i]);
+  if (rule->sample != 0)
+    g_string_append_printf (text, "numgen random mod %u 0 ", rule->sample);
+  if (rule->limit.rate != 0)
+    g_string_append_printf (text, "limit rate %s%" G_GUINT64_FORMAT "%s/second burst %u %s ", rule->limit.over ? "over " : "",
+                            rule->limit.rate, rule->limit.bytes ? " bytes" : "", rule->limit.burst,
+                            rule->limit.bytes ? "bytes" : "packets");
+  append_use (text, rule);
+  if (rule->log != NULL)
+    g_string_append_printf (text, "log prefix \"%s\" group %d snaplen %d ", rule->log, FLOE_RULES_LOG_GROUP, FLOE_RULES_LOG_BYTES);
   if (rule->counter != NULL)
     g_string_append_printf (text, "counter name \"%s\" ", rule->counter);
-  switch (rule->verdict) {
-  case FLOE_VERDICT_ACCEPT:
-    g_string_append (text, "accept");
-    break;
-  case FLOE_VERDICT_DROP:
-    g_string_append (text, "drop");
-    break;
-  case FLOE_VERDICT_GOTO:
-    g_string_append_printf (text, "goto %s", rule->target);
-    break;
-  case FLOE_VERDICT_MASQUERADE:
-    g_string_append (text, "masquerade");
-    break;
-  }
+  if (rule->marks)
+    g_string_append_printf (text, "ct mark set 0x%08x ", rule->mark);
+  append_verdict (text, rule);
   if (rule->comment != NULL)
-    g_string_append_printf (text, " comment \"%s\"", rule->comment);
+    g_string_append_printf (text, "comment \"%s\"", rule->comment);
+  else
+    g_string_truncate (text, text->len - 1);
   g_string_append_c (text, '\n');
 }
 
@@ -172,71 +366,95 @@ append_chain (GString *text, const FloeTable *table, const FloeChain *chain)
   g_string_append (text, "\t}\n");
 }
 
-static void
-append_interval (GString *text, const FloeSet *set, const FloeInterval *interval)
-{
-  uint32_t span = interval->last - interval->first;
+/* -- Sets ------------------------------------------------------------------------------------------------------------- */
 
-  if (set->ports) {
-    g_string_append_printf (text, interval->first == interval->last ? "%u" : "%u-%u", interval->first, interval->last);
-    return;
-  }
-  append_address (text, interval->first);
+static void
+append_range (GString *text, const FloeElement *element, unsigned bits)
+{
+  FloeNumber span = element->last - element->first;
+  gboolean v6 = bits == 128;
+  unsigned length = bits;
+
+  append_address (text, element->first, v6);
   if (span == 0)
     return;
   /* A prefix: a power of two of addresses that starts at a multiple of itself. */
-  if ((span & (span + 1)) == 0 && (interval->first & span) == 0) {
-    g_string_append_printf (text, "/%d", __builtin_clz (span));
+  if ((span & (span + 1)) == 0 && (element->first & span) == 0) {
+    for (; span != 0; span >>= 1)
+      length--;
+    g_string_append_printf (text, "/%u", length);
   } else {
     g_string_append_c (text, '-');
-    append_address (text, interval->last);
+    append_address (text, element->last, v6);
   }
+}
+
+static void
+append_element (GString *text, const FloeSet *set, const FloeElement *element)
+{
+  switch (set->type) {
+  case FLOE_TYPE_IPV4:
+  case FLOE_TYPE_IPV6:
+    append_range (text, element, set->type == FLOE_TYPE_IPV4 ? 32 : 128);
+    break;
+  case FLOE_TYPE_PORT:
+  case FLOE_TYPE_ICMP6:
+    g_string_append_printf (text, "%u", (unsigned)element->first);
+    if (element->first != element->last)
+      g_string_append_printf (text, "-%u", (unsigned)element->last);
+    break;
+  case FLOE_TYPE_CARD:
+    g_string_append_printf (text, "\"%s\"", element->name);
+    break;
+  case FLOE_TYPE_FLOW4:
+  case FLOE_TYPE_FLOW6:
+  case FLOE_TYPE_HELD4:
+  case FLOE_TYPE_HELD6:
+    g_string_append_printf (text, "%s . ", protocol_name (element->protocol));
+    append_address (text, element->first, set->type == FLOE_TYPE_FLOW6);
+    g_string_append_printf (text, " . %u", element->port);
+    break;
+  }
+  if (set->data == FLOE_DATA_COUNTER)
+    g_string_append_printf (text, " : \"%s\"", element->name);
+  else if (set->data == FLOE_DATA_CHAIN)
+    g_string_append_printf (text, " : jump %s", element->name);
 }
 
 static void
 append_set (GString *text, const FloeSet *set)
 {
-  g_string_append_printf (text, "\n\tset %s {\n\t\ttype %s\n\t\tflags interval\n\t\telements = { ", set->name,
-                          set->ports ? "inet_service" : "ipv4_addr");
-  for (guint i = 0; i < set->intervals->len; i++) {
-    g_string_append (text, i == 0 ? "" : ", ");
-    append_interval (text, set, &g_array_index (set->intervals, FloeInterval, i));
-  }
-  g_string_append (text, " }\n\t}\n");
-}
-
-static void
-append_counters (GString *text, const FloeTable *table)
-{
-  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
-
-  for (guint i = 0; i < table->chains->len; i++) {
-    const FloeChain *chain = g_ptr_array_index (table->chains, i);
-
-    for (guint j = 0; j < chain->rules->len; j++) {
-      const FloeRule *rule = g_ptr_array_index (chain->rules, j);
-
-      if (rule->counter != NULL && g_hash_table_add (seen, rule->counter))
-        g_string_append_printf (text, "\tcounter %s {\n\t}\n", rule->counter);
+  g_string_append_printf (text, "\n\t%s %s {\n\t\ttype %s%s\n", set->data == FLOE_DATA_NONE ? "set" : "map", set->name,
+                          set_types[set->type],
+                          set->data == FLOE_DATA_COUNTER ? " : counter"
+                          : set->data == FLOE_DATA_CHAIN ? " : verdict"
+                                                         : "");
+  if (set->size != 0)
+    g_string_append_printf (text, "\t\tsize %u\n", set->size);
+  g_string_append (text, set_flags[set->kind]);
+  if (set->comment != NULL)
+    g_string_append_printf (text, "\t\tcomment \"%s\"\n", set->comment);
+  if (set->elements->len > 0) {
+    g_string_append (text, "\t\telements = { ");
+    for (guint i = 0; i < set->elements->len; i++) {
+      g_string_append (text, i == 0 ? "" : ", ");
+      append_element (text, set, &g_array_index (set->elements, FloeElement, i));
     }
+    g_string_append (text, " }\n");
   }
+  g_string_append (text, "\t}\n");
 }
 
 static void
 append_table (GString *text, const FloeTable *table)
 {
   g_string_append_printf (text, "table %s %s {\n", table->netdev ? "netdev" : "inet", table->name);
-  append_counters (text, table);
+  for (guint i = 0; i < table->counters->len; i++)
+    g_string_append_printf (text, "\tcounter %s {\n\t}\n", ((const FloeCounter *)g_ptr_array_index (table->counters, i))->name);
   for (guint i = 0; i < table->sets->len; i++)
     append_set (text, g_ptr_array_index (table->sets, i));
-  /* nft wants a chain to be known before a rule jumps to it; chains that only others reach come first therefore. */
-  for (guint pass = 0; pass < 2; pass++)
-    for (guint i = 0; i < table->chains->len; i++) {
-      const FloeChain *chain = g_ptr_array_index (table->chains, i);
-
-      if ((chain->hook == FLOE_HOOK_NONE) == (pass == 0))
-        append_chain (text, table, chain);
-    }
+  for (guint i = 0; i < table->chains->len; i++)
+    append_chain (text, table, g_ptr_array_index (table->chains, i));
   g_string_append (text, "}\n");
 }
 

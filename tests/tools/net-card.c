@@ -251,7 +251,7 @@ run (int argc, char **argv, GError **error)
 static gboolean
 print_text (int argc, char **argv, GError **error)
 {
-  const FloeRuleOptions options = { .connections = FLOE_CONNECTIONS_DEFAULT };
+  const FloeRuleOptions options = { .generation = 1, .connections = FLOE_CONNECTIONS_DEFAULT };
   g_autoptr (GBytes) text = argc == 4 ? floe_file_read (argv[2], FLOE_POLICY_SIZE_MAX, error) : NULL;
   g_autoptr (FloePolicyDocument) document = text == NULL ? NULL : floe_policy_parse (text, argv[2], error);
   g_autoptr (FloeRuleset) ruleset = NULL;

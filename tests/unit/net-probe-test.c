@@ -6,7 +6,7 @@
 
 /* Kernels that each lack one thing that cards need, by what is in the rules that they are asked to check. */
 
-enum { INGRESS, EGRESS, INET, INTERVALS, TRACKING, LIMITS, MASQUERADING, N_FEATURES };
+enum { INGRESS, EGRESS, INET, INTERVALS, TRACKING, LIMITS, MASQUERADING, RESETS, SAMPLES, N_FEATURES };
 
 static const char *const words[] = {
   [INGRESS] = "CONFIG_NETFILTER_INGRESS",
@@ -16,24 +16,29 @@ static const char *const words[] = {
   [TRACKING] = "CONFIG_NFT_CT",
   [LIMITS] = "CONFIG_NFT_CONNLIMIT",
   [MASQUERADING] = "CONFIG_NFT_MASQ",
+  [RESETS] = "CONFIG_NFT_REJECT_INET",
+  [SAMPLES] = "CONFIG_NFT_NUMGEN",
 };
 
 static gboolean
 rule_uses (const FloeRule *rule, int feature)
 {
-  gboolean uses = feature == MASQUERADING && rule->verdict == FLOE_VERDICT_MASQUERADE;
+  gboolean uses = (feature == MASQUERADING && rule->verdict == FLOE_VERDICT_MASQUERADE)
+                  || (feature == LIMITS && rule->use == FLOE_USE_CONNECTIONS) || (feature == RESETS && rule->verdict == FLOE_VERDICT_REJECT)
+                  || (feature == SAMPLES && rule->sample != 0);
 
   for (size_t i = 0; i < rule->n_matches; i++)
-    uses |= (feature == TRACKING && rule->matches[i].field == FLOE_FIELD_STATE)
-            || (feature == LIMITS && rule->matches[i].field == FLOE_FIELD_CONNECTIONS);
+    uses |= feature == TRACKING && rule->matches[i].field == FLOE_FIELD_STATE;
   return uses;
 }
 
 static gboolean
 table_uses (const FloeTable *table, gboolean netdev, int feature)
 {
-  gboolean uses = feature == INTERVALS && table->sets->len > 0;
+  gboolean uses = FALSE;
 
+  for (guint i = 0; i < table->sets->len; i++)
+    uses |= feature == INTERVALS && ((const FloeSet *)g_ptr_array_index (table->sets, i))->kind == FLOE_SET_INTERVALS;
   for (guint i = 0; i < table->chains->len; i++) {
     const FloeChain *chain = g_ptr_array_index (table->chains, i);
 
@@ -84,7 +89,7 @@ check_named (guint lacks, guint named)
 static void
 test_each (void)
 {
-  for (int i = 0; i < N_FEATURES; i++) {
+  for (int i = 0; i <= MASQUERADING; i++) {
     /* What is only there in the inet family is missing with it. */
     guint named = i == INET ? 1u << INET | 1u << INTERVALS | 1u << TRACKING | 1u << LIMITS | 1u << MASQUERADING : 1u << i;
 
@@ -93,11 +98,35 @@ test_each (void)
   check_named (1u << EGRESS | 1u << LIMITS, 1u << EGRESS | 1u << LIMITS);
 }
 
+/* What cards can do without is said, and no reason to refuse them. */
+static void
+test_without (void)
+{
+  const struct {
+    guint kernel, lack;
+  } cases[] = { { 1u << RESETS, FLOE_RULES_LACK_REJECT },
+                { 1u << SAMPLES, FLOE_RULES_LACK_SAMPLE },
+                { 1u << RESETS | 1u << SAMPLES, FLOE_RULES_LACK_REJECT | FLOE_RULES_LACK_SAMPLE } };
+
+  for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GString) missing = g_string_new (NULL);
+    guint lacks = cases[i].kernel, without = 0;
+    g_autoptr (GError) error = NULL;
+
+    g_assert_true (floe_net_probe (kernel_check, &lacks, &without, missing, &error));
+    g_assert_no_error (error);
+    g_assert_cmpuint (without, ==, cases[i].lack);
+    for (int j = RESETS; j < N_FEATURES; j++)
+      g_assert_cmpint (strstr (missing->str, words[j]) != NULL, ==, (cases[i].kernel >> j) & 1);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/net-probe/whole", test_whole);
   g_test_add_func ("/net-probe/each", test_each);
+  g_test_add_func ("/net-probe/without", test_without);
   return g_test_run ();
 }

@@ -2,6 +2,7 @@
 #include "hypervisor/net/floe-rules.h"
 
 #include "common/floe-fd.h"
+#include "policy/document/floe-policy-private.h"
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
@@ -18,137 +19,220 @@ typedef struct {
 
 /* -- The filter, interpreted -------------------------------------------------------------------------------------------- */
 
-static uint32_t
-host_order (const uint8_t *bytes, size_t size)
+static FloeNumber
+big_endian (const uint8_t *bytes, size_t size)
 {
-  uint32_t number = 0;
+  FloeNumber number = 0;
 
   for (size_t i = 0; i < size; i++)
     number = number << 8 | bytes[i];
   return number;
 }
 
+static FloeNumber
+remote_of (const FloePolicyPacket *packet)
+{
+  return big_endian (packet->remote.bytes, packet->remote.family == 4 ? 4 : 16);
+}
+
 /* The packet's value for FIELD; FALSE when it has no such field. */
 static gboolean
-field_of (const FloePolicyPacket *packet, FloeField field, uint32_t *number)
+field_of (const FloePolicyPacket *packet, FloeField field, FloeNumber *number)
 {
   gboolean v4 = packet->remote.family == 4, egress = packet->direction == FLOE_POLICY_EGRESS;
+  gboolean icmp = packet->protocol == (v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 
+  *number = remote_of (packet);
   switch (field) {
+  case FLOE_FIELD_IP_DESTINATION:
+  case FLOE_FIELD_FLOW_TARGET4:
+    return v4 && egress;
+  case FLOE_FIELD_IP_SOURCE:
+  case FLOE_FIELD_FLOW_SOURCE4:
+    return v4 && !egress;
+  case FLOE_FIELD_IP6_DESTINATION:
+  case FLOE_FIELD_FLOW_TARGET6:
+    return !v4 && egress;
+  case FLOE_FIELD_IP6_SOURCE:
+  case FLOE_FIELD_FLOW_SOURCE6:
+    return !v4 && !egress;
   case FLOE_FIELD_FAMILY:
     *number = v4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
     return TRUE;
   case FLOE_FIELD_PROTOCOL:
     *number = packet->protocol;
     return TRUE;
-  case FLOE_FIELD_IP_DESTINATION:
-    *number = host_order (packet->remote.bytes, 4);
-    return v4 && egress;
-  case FLOE_FIELD_IP_SOURCE:
-    *number = host_order (packet->remote.bytes, 4);
-    return v4 && !egress;
-  case FLOE_FIELD_TCP_DESTINATION:
+  case FLOE_FIELD_FLOW_PORT:
     *number = packet->port;
-    return packet->protocol == IPPROTO_TCP;
-  case FLOE_FIELD_UDP_DESTINATION:
-    *number = packet->port;
-    return packet->protocol == IPPROTO_UDP;
-  case FLOE_FIELD_ICMP_TYPE:
-    *number = packet->icmp_type;
-    return packet->protocol == IPPROTO_ICMP;
+    return packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP;
+  case FLOE_FIELD_FLOW_TYPE:
+    *number = (FloeNumber)packet->icmp_type << 8;
+    return icmp;
+  case FLOE_FIELD_DIRECTION:
+  case FLOE_FIELD_MARK:
+    *number = 0;
+    return TRUE;
+  case FLOE_FIELD_DAY:
+    *number = packet->day;
+    return TRUE;
+  case FLOE_FIELD_HOUR:
+    *number = packet->minute * 60u;
+    return TRUE;
   default:
     g_error ("the filter looks at field %d: teach this interpreter about it", (int) field);
   }
 }
 
-static gboolean
-set_holds (const FloeTable *table, const char *name, uint32_t number)
+static const FloeElement *
+set_find (const FloeTable *table, const char *name, FloeNumber number, uint8_t protocol, uint16_t port)
 {
   for (guint i = 0; i < table->sets->len; i++) {
     const FloeSet *set = g_ptr_array_index (table->sets, i);
 
     if (strcmp (set->name, name) != 0)
       continue;
-    for (guint j = 0; j < set->intervals->len; j++) {
-      const FloeInterval *interval = &g_array_index (set->intervals, FloeInterval, j);
+    for (guint j = 0; j < set->elements->len; j++) {
+      const FloeElement *element = &g_array_index (set->elements, FloeElement, j);
 
-      if (number >= interval->first && number <= interval->last)
-        return TRUE;
+      if (number >= element->first && number <= element->last && element->protocol == protocol && element->port == port)
+        return element;
     }
-    return FALSE;
+    return NULL;
   }
   g_error ("no set %s", name);
 }
 
-/* A packet that begins a flow is of state new, and the first connection. */
+/* What a rule's key finds in its set. */
+static const FloeElement *
+key_find (const FloeTable *table, const FloeRule *rule, const FloePolicyPacket *packet)
+{
+  FloeNumber numbers[FLOE_KEY_MAX] = { 0 };
+
+  for (size_t i = 0; i < rule->n_key; i++)
+    if (!field_of (packet, rule->key[i], &numbers[i]))
+      return NULL;
+  if (rule->n_key == 1)
+    return set_find (table, rule->set, numbers[0], 0, 0);
+  g_assert_cmpuint (rule->n_key, ==, 3);
+  return set_find (table, rule->set, numbers[1], (uint8_t) numbers[0], (uint16_t) numbers[2]);
+}
+
+/* A packet that begins a flow is of state new, and the first connection; the other side is no machine of this host. */
 static gboolean
 match_holds (const FloeTable *table, const FloeMatch *match, const FloePolicyPacket *packet)
 {
   size_t size = floe_field_info (match->field)->size;
-  uint32_t number, wanted;
+  FloeNumber number, wanted;
+  uint32_t words[2];
 
-  if (match->field == FLOE_FIELD_CONNECTIONS)
+  memcpy (words, match->value, sizeof words);
+  if (match->field == FLOE_FIELD_STATE)
+    return (words[0] & NF_CT_STATE_BIT (IP_CT_NEW)) != 0;
+  if (match->field == FLOE_FIELD_OUT_NAME || match->field == FLOE_FIELD_IN_NAME)
     return FALSE;
-  if (match->field == FLOE_FIELD_STATE) {
-    memcpy (&wanted, match->value, sizeof wanted);
-    return (wanted & NF_CT_STATE_BIT (IP_CT_NEW)) != 0;
-  }
   if (!field_of (packet, match->field, &number))
     return FALSE;
   if (match->op == FLOE_OP_SET)
-    return set_holds (table, match->set, number);
-  wanted = host_order (match->value, size);
-  return (number == wanted) == (match->op == FLOE_OP_EQUAL);
+    return set_find (table, match->set, number, 0, 0) != NULL;
+  if (match->op == FLOE_OP_RANGE)
+    return number >= words[0] && number <= words[1];
+  wanted = match->field == FLOE_FIELD_MARK ? words[0] : big_endian (match->value, size);
+  return (number == wanted) == (match->op != FLOE_OP_DIFFERENT);
 }
 
-static gboolean
-rule_holds (const FloeTable *table, const FloeRule *rule, const FloePolicyPacket *packet)
+static const FloeChain *
+find_chain (const FloeTable *table, const char *name)
 {
+  for (guint i = 0; i < table->chains->len; i++) {
+    const FloeChain *chain = g_ptr_array_index (table->chains, i);
+
+    if (strcmp (chain->name, name) == 0)
+      return chain;
+  }
+  g_error ("no chain %s", name);
+}
+
+static gboolean run_chain (const FloeTable *table, const FloeChain *chain, const FloePolicyPacket *packet, Outcome *outcome);
+
+/* Whether the packet's fate is decided. GONE: it does not come back to this chain. */
+static gboolean
+run_rule (const FloeTable *table, const FloeRule *rule, const FloePolicyPacket *packet, Outcome *outcome, gboolean *gone)
+{
+  const FloeElement *element = NULL;
+  const char *counter = rule->counter;
+
+  *gone = FALSE;
   for (size_t i = 0; i < rule->n_matches; i++)
     if (!match_holds (table, &rule->matches[i], packet))
       return FALSE;
+  if (rule->limit.over || rule->use == FLOE_USE_CONNECTIONS || rule->use == FLOE_USE_UPDATE)
+    return FALSE;
+  if (rule->use != FLOE_USE_NONE) {
+    element = key_find (table, rule, packet);
+    if (element == NULL)
+      return FALSE;
+  }
+  if (rule->use == FLOE_USE_CHAIN)
+    return run_chain (table, find_chain (table, element->name), packet, outcome);
+  if (rule->use == FLOE_USE_COUNT)
+    counter = element->name;
+  if (rule->verdict == FLOE_VERDICT_CONTINUE)
+    return FALSE;
+  if (rule->verdict == FLOE_VERDICT_GOTO || rule->verdict == FLOE_VERDICT_JUMP) {
+    *gone = rule->verdict == FLOE_VERDICT_GOTO;
+    return run_chain (table, find_chain (table, rule->target), packet, outcome);
+  }
+  *outcome = (Outcome){ rule->verdict == FLOE_VERDICT_ACCEPT,
+                        ((const FloeCounter *) g_hash_table_lookup (table->counter_names, counter))->id };
   return TRUE;
+}
+
+static gboolean
+run_chain (const FloeTable *table, const FloeChain *chain, const FloePolicyPacket *packet, Outcome *outcome)
+{
+  for (guint i = 0; i < chain->rules->len; i++) {
+    gboolean gone;
+
+    if (run_rule (table, g_ptr_array_index (chain->rules, i), packet, outcome, &gone))
+      return TRUE;
+    if (gone)
+      return FALSE;
+  }
+  return FALSE;
 }
 
 static Outcome
 filter (const FloeTable *table, const FloePolicyPacket *packet)
 {
   const char *name = packet->direction == FLOE_POLICY_EGRESS ? "from-guest" : "to-guest";
+  Outcome outcome = { FALSE, NULL };
 
-  for (guint i = 0; i < table->chains->len; i++) {
-    const FloeChain *chain = g_ptr_array_index (table->chains, i);
-
-    if (strcmp (chain->name, name) != 0)
-      continue;
-    for (guint j = 0; j < chain->rules->len; j++) {
-      const FloeRule *rule = g_ptr_array_index (chain->rules, j);
-
-      g_assert_true (rule->verdict == FLOE_VERDICT_ACCEPT || rule->verdict == FLOE_VERDICT_DROP);
-      if (rule_holds (table, rule, packet))
-        return (Outcome){ rule->verdict == FLOE_VERDICT_ACCEPT, rule->comment };
-    }
-  }
-  g_error ("chain %s is missing or has no last word", name);
+  if (!run_chain (table, find_chain (table, name), packet, &outcome))
+    g_error ("chain %s has no last word", name);
+  return outcome;
 }
 
 /* -- Packets at the edges ----------------------------------------------------------------------------------------------- */
 
 static void
-add_edges (GArray *numbers, uint32_t first, uint32_t last)
+add_edges (GArray *numbers, FloeNumber first, FloeNumber last)
 {
-  const uint32_t edges[] = { first - 1, first, last, last + 1 };
+  const FloeNumber edges[] = { first - 1, first, last, last + 1 };
 
   g_array_append_vals (numbers, edges, G_N_ELEMENTS (edges));
 }
 
 static void
-add_prefix_edges (GArray *addresses, const FloePolicyPrefix *prefixes, size_t n)
+add_prefix_edges (GArray *addresses, const FloePolicyPrefix *prefixes, size_t n, unsigned family)
 {
-  for (size_t i = 0; i < n; i++) {
-    uint32_t first = host_order (prefixes[i].address.bytes, 4);
+  unsigned bits = family == 4 ? 32 : 128;
 
-    if (prefixes[i].address.family == 4)
-      add_edges (addresses, first, first | (uint32_t) (UINT64_C (0xffffffff) >> prefixes[i].length));
+  for (size_t i = 0; i < n; i++) {
+    FloeNumber first = big_endian (prefixes[i].address.bytes, bits / 8);
+    unsigned rest = bits - prefixes[i].length;
+
+    if (prefixes[i].address.family == family)
+      add_edges (addresses, first, rest == 128 ? ~(FloeNumber)0 : first | (((FloeNumber)1 << rest) - 1));
   }
 }
 
@@ -159,8 +243,8 @@ compare (const FloePolicyMachine *machine, const FloeTable *table, FloePolicyPac
   Outcome outcome = filter (table, packet);
 
   if (verdict.allow != outcome.allow || strcmp (verdict.rule, outcome.rule) != 0)
-    g_error ("network %s, direction %d, protocol %u, remote %08x, port %u, type %u: the policy says %s by %s, the filter %s by %s",
-             machine->networks[0]->name, (int) packet->direction, packet->protocol, host_order (packet->remote.bytes, 4),
+    g_error ("network %s, direction %d, protocol %u, remote %s, port %u, type %u: the policy says %s by %s, the filter %s by %s",
+             machine->networks[0]->name, (int) packet->direction, packet->protocol, floe_policy_address_text (&packet->remote),
              packet->port, packet->icmp_type, verdict.allow ? "allow" : "drop", verdict.rule, outcome.allow ? "allow" : "drop",
              outcome.rule);
   *allowed += verdict.allow;
@@ -171,13 +255,13 @@ try_address (const FloePolicyMachine *machine, const FloeTable *table, FloePolic
              size_t *allowed)
 {
   static const uint8_t with_ports[] = { IPPROTO_TCP, IPPROTO_UDP };
-  static const uint8_t without[] = { IPPROTO_GRE, IPPROTO_IPV6, IPPROTO_SCTP, IPPROTO_ICMPV6 };
-  static const uint8_t types[] = { 0, 3, 5, 8, 9, 13, 128 };
+  static const uint8_t without[] = { IPPROTO_GRE, IPPROTO_IPV6, IPPROTO_SCTP };
+  static const uint8_t types[] = { 0, 3, 5, 8, 9, 13, 128, 129, 139 };
 
   for (size_t i = 0; i < G_N_ELEMENTS (with_ports); i++)
     for (guint j = 0; j < ports->len; j++) {
       packet->protocol = with_ports[i];
-      packet->port = (uint16_t) g_array_index (ports, uint32_t, j);
+      packet->port = (uint16_t) g_array_index (ports, FloeNumber, j);
       compare (machine, table, packet, allowed);
     }
   packet->port = 0;
@@ -185,7 +269,7 @@ try_address (const FloePolicyMachine *machine, const FloeTable *table, FloePolic
     packet->protocol = without[i];
     compare (machine, table, packet, allowed);
   }
-  packet->protocol = IPPROTO_ICMP;
+  packet->protocol = packet->remote.family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
   for (size_t i = 0; i < G_N_ELEMENTS (types); i++) {
     packet->icmp_type = types[i];
     compare (machine, table, packet, allowed);
@@ -197,23 +281,26 @@ static void
 try_direction (const FloePolicyMachine *machine, const FloeTable *table, FloePolicyDirection direction,
                const FloePolicyNetRule *rules, size_t n, size_t *allowed)
 {
-  g_autoptr (GArray) addresses = g_array_new (FALSE, FALSE, sizeof (uint32_t));
-  g_autoptr (GArray) ports = g_array_new (FALSE, FALSE, sizeof (uint32_t));
+  g_autoptr (GArray) ports = g_array_new (FALSE, FALSE, sizeof (FloeNumber));
 
-  add_prefix_edges (addresses, floe_policy_never_routed, floe_policy_n_never_routed);
   add_edges (ports, 1, 65535);
-  for (size_t i = 0; i < n; i++) {
-    add_prefix_edges (addresses, rules[i].prefixes, rules[i].n_prefixes);
+  for (size_t i = 0; i < n; i++)
     for (size_t j = 0; j < rules[i].n_ports; j++)
       add_edges (ports, rules[i].ports[j].first, rules[i].ports[j].last);
-  }
-  for (guint i = 0; i < addresses->len; i++) {
-    uint32_t address = g_array_index (addresses, uint32_t, i);
-    FloePolicyPacket packet = { .direction = direction, .remote = { .family = 4 } };
+  for (unsigned family = 4; family <= (machine->networks[0]->ipv6 ? 6 : 4); family += 2) {
+    g_autoptr (GArray) addresses = g_array_new (FALSE, FALSE, sizeof (FloeNumber));
 
-    for (unsigned byte = 0; byte < 4; byte++)
-      packet.remote.bytes[byte] = (uint8_t) (address >> (24 - 8 * byte));
-    try_address (machine, table, &packet, ports, allowed);
+    add_prefix_edges (addresses, floe_policy_never_routed, floe_policy_n_never_routed, family);
+    for (size_t i = 0; i < n; i++)
+      add_prefix_edges (addresses, rules[i].prefixes, rules[i].n_prefixes, family);
+    for (guint i = 0; i < addresses->len; i++) {
+      FloeNumber address = g_array_index (addresses, FloeNumber, i);
+      FloePolicyPacket packet = { .direction = direction, .remote = { .family = (uint8_t) family }, .day = 3, .minute = 700 };
+
+      for (unsigned byte = 0; byte < (family == 4 ? 4 : 16); byte++)
+        packet.remote.bytes[byte] = (uint8_t) (address >> ((family == 4 ? 24 : 120) - 8 * byte));
+      try_address (machine, table, &packet, ports, allowed);
+    }
   }
 }
 
@@ -261,13 +348,14 @@ test_documents (void)
   }
 }
 
-#define RULES 6
+#define RULES 20 /* more than become a list */
 #define PARTS 3
 
 typedef struct {
   FloePolicyNetRule rules[2][RULES];
   FloePolicyPrefix prefixes[2][RULES][PARTS];
   FloePolicyPorts ports[2][RULES][PARTS];
+  FloePolicyWindow windows[2][RULES];
   FloePolicyNetwork network;
 } MadeNetwork;
 
@@ -276,25 +364,31 @@ static void
 make_prefix (GRand *rand, FloePolicyPrefix *prefix)
 {
   unsigned length = (unsigned) (g_rand_int_range (rand, 0, 8) == 0 ? g_rand_int_range (rand, 0, 12) : g_rand_int_range (rand, 24, 33));
+  gboolean v6 = g_rand_boolean (rand);
   uint32_t mask = length == 0 ? 0 : UINT32_MAX << (32 - length);
-  uint32_t address = (0xc6336400u + (uint32_t) g_rand_int_range (rand, 0, 512)) & mask;
+  uint32_t address = (0xc6336400u + (uint32_t) g_rand_int_range (rand, 0, 64)) & mask;
 
+  /* The same in IPv6, at the end of an address: its first 96 bits stand still, unless the prefix is short. */
   memset (prefix, 0, sizeof *prefix);
-  prefix->address.family = 4;
-  prefix->length = (uint8_t) length;
+  prefix->address.family = v6 ? 6 : 4;
+  prefix->length = (uint8_t) (v6 && length >= 12 ? 96 + length : length);
+  if (v6 && length >= 12) {
+    prefix->address.bytes[0] = 0x20;
+    prefix->address.bytes[1] = 1;
+  }
   for (unsigned byte = 0; byte < 4; byte++)
-    prefix->address.bytes[byte] = (uint8_t) (address >> (24 - 8 * byte));
+    prefix->address.bytes[byte + (v6 && length >= 12 ? 12 : 0)] = (uint8_t) (address >> (24 - 8 * byte));
 }
 
 static void
 make_rule (GRand *rand, MadeNetwork *made, unsigned direction, unsigned index)
 {
-  static const char *const ids[2][RULES] = { { "e0", "e1", "e2", "e3", "e4", "e5" }, { "i0", "i1", "i2", "i3", "i4", "i5" } };
+  g_autofree char *id = g_strdup_printf ("%c%u", direction == 0 ? 'e' : 'i', index);
   static const FloePolicyProtocol protocols[] = { FLOE_POLICY_PROTOCOL_TCP, FLOE_POLICY_PROTOCOL_UDP, FLOE_POLICY_PROTOCOL_ICMP,
-                                                  FLOE_POLICY_PROTOCOL_ANY };
+                                                  FLOE_POLICY_PROTOCOL_ANY, FLOE_POLICY_PROTOCOL_ICMP6 };
   FloePolicyNetRule *rule = &made->rules[direction][index];
 
-  rule->id = ids[direction][index];
+  rule->id = g_intern_string (id);
   rule->protocol = protocols[g_rand_int_range (rand, 0, G_N_ELEMENTS (protocols))];
   rule->prefixes = made->prefixes[direction][index];
   rule->n_prefixes = (size_t) g_rand_int_range (rand, 1, PARTS + 1);
@@ -302,6 +396,11 @@ make_rule (GRand *rand, MadeNetwork *made, unsigned direction, unsigned index)
     make_prefix (rand, &made->prefixes[direction][index][i]);
   rule->ports = made->ports[direction][index];
   rule->n_ports = rule->protocol <= FLOE_POLICY_PROTOCOL_UDP ? (size_t) g_rand_int_range (rand, 0, PARTS + 1) : 0;
+  if (g_rand_int_range (rand, 0, 12) == 0) {
+    made->windows[direction][index] = (FloePolicyWindow){ (uint8_t) g_rand_int_range (rand, 1, 128), 600, (uint16_t) g_rand_int_range (rand, 650, 750) };
+    rule->windows = &made->windows[direction][index];
+    rule->n_windows = 1;
+  }
   for (size_t i = 0; i < rule->n_ports; i++) {
     made->ports[direction][index][i].first = (uint16_t) g_rand_int_range (rand, 1, 40);
     made->ports[direction][index][i].last = (uint16_t) (made->ports[direction][index][i].first + g_rand_int_range (rand, 0, 4));
@@ -314,13 +413,13 @@ test_made (void)
   g_autoptr (GRand) rand = g_rand_new_with_seed (20070416);
   size_t allowed = 0;
 
-  for (unsigned i = 0; i < 60; i++) {
+  for (unsigned i = 0; i < 40; i++) {
     MadeNetwork made = { 0 };
 
     for (unsigned direction = 0; direction < 2; direction++)
       for (unsigned index = 0; index < RULES; index++)
         make_rule (rand, &made, direction, index);
-    made.network = (FloePolicyNetwork){ .name = "made", .mode = FLOE_POLICY_NETWORK_NAT, .egress = made.rules[0], .n_egress = RULES, .ingress = made.rules[1], .n_ingress = RULES };
+    made.network = (FloePolicyNetwork){ .name = "made", .mode = FLOE_POLICY_NETWORK_NAT, .ipv6 = i % 2 == 0, .egress = made.rules[0], .n_egress = RULES, .ingress = made.rules[1], .n_ingress = RULES };
     allowed += try_network (&made.network);
   }
   g_assert_cmpuint (allowed, >, 1000);
