@@ -79,6 +79,27 @@ path_new (const FloeJson *node)
   return g_string_free (g_steal_pointer (&path), FALSE);
 }
 
+/* jansson takes up to 250 bytes for the two of "{}": what a text may make of itself is bounded before it is parsed. Members and elements
+ * are counted by what separates them, so that this needs no syntax. */
+static gboolean
+count_values (const char *data, gsize size, const char *source, GError **error)
+{
+  gboolean in_string = FALSE;
+  size_t values = 1;
+
+  for (gsize i = 0; i < size; i++) {
+    if (data[i] == '"')
+      in_string = !in_string;
+    else if (in_string)
+      i += data[i] == '\\';
+    else
+      values += data[i] == ',' || data[i] == '[' || data[i] == '{';
+  }
+  if (values > FLOE_JSON_VALUES_MAX)
+    return floe_error_set (error, FLOE_ERROR_LIMIT, "%s: %zu values, %d at most", source, values, FLOE_JSON_VALUES_MAX);
+  return TRUE;
+}
+
 FloeJsonDocument *
 floe_json_parse (GBytes *text, const char *source, size_t max, GError **error)
 {
@@ -94,6 +115,8 @@ floe_json_parse (GBytes *text, const char *source, size_t max, GError **error)
     floe_error_set (error, FLOE_ERROR_LIMIT, "%s: %zu bytes, %zu at most", source, (size_t) size, max);
     return NULL;
   }
+  if (!count_values (data, size, source, error))
+    return NULL;
   document->value = json_loadb (data != NULL ? data : "", size, JSON_REJECT_DUPLICATES, &detail);
   if (document->value == NULL) {
     floe_error_set (error, FLOE_ERROR_INVALID, "%s:%d: %s", source, detail.line, detail.text);

@@ -14,11 +14,13 @@
  *
  * A FloeJson is borrowed from its document and lives as long; every call accepts NULL and answers as for an absent value. */
 
+#define FLOE_JSON_VALUES_MAX 2000000 /* objects, arrays and what they hold: half a GiB in memory at the very most */
+
 typedef struct _FloeJsonDocument FloeJsonDocument;
 typedef struct _FloeJson FloeJson;
 
 /* Parses TEXT; SOURCE names it in errors. INVALID with the line for bad syntax, duplicate keys, NUL in strings or bytes that
- * are not UTF-8, LIMIT for a TEXT over MAX bytes. Nesting is bounded by jansson (2,048 levels). */
+ * are not UTF-8, LIMIT for a TEXT over MAX bytes or FLOE_JSON_VALUES_MAX values. Nesting is bounded by jansson (2,048 levels). */
 FloeJsonDocument *floe_json_parse (GBytes *text, const char *source, size_t max, GError **error) FLOE_WARN_UNUSED;
 void floe_json_free (FloeJsonDocument *document);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeJsonDocument, floe_json_free)

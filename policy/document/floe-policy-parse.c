@@ -72,8 +72,10 @@ floe_policy_parse_rule_id (FloePolicyParser *parser, FloeJson *value)
 
   if (g_strv_contains (reserved, id) || g_str_has_prefix (id, "floe-"))
     floe_json_refuse (value, "'%s' is kept for what reports say when no rule of the document decided: choose another", id);
-  else if (!g_hash_table_add (parser->rule_ids, (gpointer) id))
+  else if (g_tree_lookup (parser->rule_ids, id) != NULL)
     floe_json_refuse (value, "another rule of this document is called '%s'", id);
+  else
+    g_tree_insert (parser->rule_ids, (gpointer) id, (gpointer) id);
   return id;
 }
 
@@ -296,7 +298,7 @@ floe_policy_parse (GBytes *text, const char *source, GError **error)
 {
   g_autoptr (FloeJsonDocument) json = floe_json_parse (text, source, FLOE_POLICY_SIZE_MAX, error);
   g_autoptr (FloePolicyDocument) document = NULL;
-  g_autoptr (GHashTable) rule_ids = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GTree) rule_ids = g_tree_new ((GCompareFunc) strcmp);
   FloePolicyParser parser = { .rule_ids = rule_ids };
 
   if (json == NULL)

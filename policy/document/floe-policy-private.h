@@ -9,7 +9,7 @@
 
 typedef struct {
   GPtrArray *memory;    /* blocks freed with the document */
-  GHashTable *rule_ids; /* of every rule so far, borrowed from the content */
+  GTree *rule_ids;      /* of every rule so far, borrowed from the content; no hash, for which a document could be made to be slow */
   FloePolicyContent *content;
   FloePolicyNetwork *networks; /* content->networks, which machines complete */
   FloeJson *network_objects[FLOE_POLICY_NETWORKS_MAX];

@@ -27,27 +27,72 @@ take (Bytes *bytes, void *to, size_t size)
   bytes->left -= n;
 }
 
+/* On one card of MACHINE (NULL: it has none). */
+static void
+judge_on_card (const FloePolicyMachine *machine, const FloePolicyNetwork *network, const FloePolicyPacket *packet)
+{
+  FloePolicyPacketVerdict verdict = floe_policy_packet_verdict (network, packet);
+  g_autofree char *text = floe_policy_explain_packet (machine, network, packet);
+
+  if (network != NULL && network->through == machine)
+    g_assert_true (g_str_has_prefix (text, "network "));
+  else
+    g_assert_true (g_str_has_prefix (text, verdict.allow ? "allow: " : "drop: "));
+  g_assert_true (!verdict.allow || network != NULL);
+  g_assert_true (!verdict.allow || packet->remote.family == 4 || network->ipv6);
+  for (size_t i = 0; verdict.allow && i < floe_policy_n_never_routed; i++)
+    g_assert_false (floe_policy_prefix_contains (&floe_policy_never_routed[i], &packet->remote));
+}
+
 static void
 judge_packet (const FloePolicyContent *content, Bytes *bytes)
 {
+  static const char *const names[] = { NULL, "www.example.org", "a.b.example.org", "x" };
   FloePolicyPacket packet = { 0 };
   uint8_t family;
 
   take (bytes, &family, 1);
   packet.direction = family & 2 ? FLOE_POLICY_INGRESS : FLOE_POLICY_EGRESS;
   packet.remote.family = family & 1 ? 4 : 6;
+  packet.name = names[family >> 2 & 3];
+  packet.day = (family >> 4) % 7;
   take (bytes, packet.remote.bytes, packet.remote.family == 4 ? 4 : 16);
   take (bytes, &packet.protocol, sizeof packet.protocol);
   take (bytes, &packet.port, sizeof packet.port);
   take (bytes, &packet.icmp_type, sizeof packet.icmp_type);
+  packet.minute = packet.port % 1440;
   for (size_t i = 0; i < content->n_machines; i++) {
-    FloePolicyPacketVerdict verdict = floe_policy_packet_verdict (content->machines[i].n_networks > 0 ? content->machines[i].networks[0] : NULL, &packet);
-    g_autofree char *text = floe_policy_explain_packet (&content->machines[i], NULL, &packet);
+    const FloePolicyMachine *machine = &content->machines[i];
 
-    g_assert_true (g_str_has_prefix (text, verdict.allow ? "allow: " : "drop: "));
-    g_assert_true (!verdict.allow || content->machines[i].n_networks > 0);
-    for (size_t j = 0; verdict.allow && j < floe_policy_n_never_routed; j++)
-      g_assert_false (floe_policy_prefix_contains (&floe_policy_never_routed[j], &packet.remote));
+    if (machine->n_networks == 0)
+      judge_on_card (machine, NULL, &packet);
+    for (size_t j = 0; j < machine->n_networks; j++)
+      judge_on_card (machine, machine->networks[j], &packet);
+  }
+}
+
+/* What enforcers are promised of every network. */
+static void
+check_network (const FloePolicyNetwork *network)
+{
+  gboolean lan = network->mode == FLOE_POLICY_NETWORK_BRIDGE || network->mode == FLOE_POLICY_NETWORK_VLAN;
+
+  g_assert_true (lan == (network->interface != NULL) && lan == (network->n_dhcp > 0));
+  g_assert_true ((network->mode == FLOE_POLICY_NETWORK_VLAN) == (network->vlan > 0));
+  g_assert_true ((network->mode == FLOE_POLICY_NETWORK_FILTER) == (network->through != NULL));
+  g_assert_true (!lan || network->resolver == FLOE_POLICY_RESOLVER_NONE);
+  g_assert_true (network->mode == FLOE_POLICY_NETWORK_NONE || (network->connections >= 1 && network->connections <= 65536));
+  for (size_t i = 0; i < network->n_egress; i++) {
+    const FloePolicyNetRule *rule = &network->egress[i];
+
+    g_assert_true (rule->n_prefixes + rule->n_names > 0);
+    g_assert_true (rule->n_names == 0 || network->resolver != FLOE_POLICY_RESOLVER_NONE);
+    g_assert_true (rule->n_windows <= FLOE_POLICY_WINDOWS_MAX);
+    for (size_t j = 0; j < rule->n_prefixes; j++)
+      g_assert_true (rule->prefixes[j].address.family == 4 || network->ipv6);
+    for (size_t j = 0; j < rule->n_windows; j++)
+      g_assert_true (rule->windows[j].days != 0 && rule->windows[j].days <= 0x7f && rule->windows[j].first < rule->windows[j].last
+                     && rule->windows[j].last <= 1440);
   }
 }
 
@@ -124,6 +169,8 @@ show (const FloePolicyContent *content)
   for (const char *at = dump; *at != '\0'; at++)
     g_assert_true ((unsigned char) *at >= 0x20 || *at == '\n');
   g_assert_true (g_str_has_prefix (dump, "floe policy 1\ngroup "));
+  for (size_t i = 0; i < content->n_networks; i++)
+    check_network (&content->networks[i]);
   for (size_t i = 0; i < content->n_machines; i++)
     g_free (floe_policy_explain_machine (content, &content->machines[i]));
 }

@@ -90,6 +90,53 @@ test_size (void)
   g_assert_error (error, FLOE_ERROR, FLOE_ERROR_LIMIT);
 }
 
+/* TEXT repeated N times between brackets, and whether that may be parsed. */
+static void
+check_many (const char *text, size_t n, gboolean wanted)
+{
+  g_autoptr (GString) string = g_string_new ("[\"[{,\\\",\"");
+  g_autoptr (GBytes) bytes = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FloeJsonDocument) document = NULL;
+
+  for (size_t i = 0; i < n; i++)
+    g_string_append (string, text);
+  g_string_append (string, "]");
+  bytes = g_string_free_to_bytes (g_steal_pointer (&string));
+  document = floe_json_parse (bytes, "many.json", G_MAXSIZE, &error);
+  g_assert_true ((document != NULL) == wanted);
+  if (!wanted)
+    g_assert_error (error, FLOE_ERROR, FLOE_ERROR_LIMIT);
+}
+
+static void
+test_values (void)
+{
+  /* The first string, which looks like more, and the array are two. */
+  check_many (",1", FLOE_JSON_VALUES_MAX - 3, TRUE);
+  check_many (",1", FLOE_JSON_VALUES_MAX - 2, TRUE);
+  check_many (",1", FLOE_JSON_VALUES_MAX - 1, FALSE);
+  check_many (",{}", FLOE_JSON_VALUES_MAX / 2, FALSE);
+}
+
+/* A member asked for twice is one value: what was read of it the first time is not left over the second. */
+static void
+test_twice (void)
+{
+  static const char text[] = "{\"a\":{\"b\":[1],\"c\":2}}";
+  g_autoptr (GBytes) bytes = g_bytes_new_static (text, strlen (text));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FloeJsonDocument) document = floe_json_parse (bytes, "twice.json", 100, &error);
+  FloeJson *root = floe_json_root (document);
+
+  floe_json_int (floe_json_at (floe_json_member (floe_json_member (root, "a"), "b"), 0), 1, 1);
+  floe_json_int (floe_json_member (floe_json_member (root, "a"), "c"), 2, 2);
+  g_assert_true (floe_json_member (root, "a") == floe_json_optional (root, "a"));
+  g_assert_cmpstr (floe_json_path (floe_json_at (floe_json_member (floe_json_member (root, "a"), "b"), 0)), ==, "a.b[0]");
+  g_assert_true (floe_json_finish (document, &error));
+  g_assert_no_error (error);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -98,5 +145,7 @@ main (int argc, char **argv)
   g_test_add_func ("/json/refuses", test_refuses);
   g_test_add_func ("/json/refuses-syntax", test_refuses_syntax);
   g_test_add_func ("/json/size", test_size);
+  g_test_add_func ("/json/values", test_values);
+  g_test_add_func ("/json/twice", test_twice);
   return g_test_run ();
 }
