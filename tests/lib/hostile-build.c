@@ -236,6 +236,7 @@ hostile_guest_init (HostileGuest *guest, unsigned slot)
   memcpy (guest->guest6, guest->identity.guest6, 16);
   memcpy (guest->peer6, guest->identity.host6, 16);
   set_local6 (guest->local6, guest->identity.guest_mac);
+  set_local6 (guest->peer_local6, guest->identity.host_mac);
   guest->frames = g_ptr_array_new_with_free_func (g_free);
 }
 

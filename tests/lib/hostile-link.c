@@ -112,7 +112,8 @@ void
 hostile_add_arp (HostileGuest *guest)
 {
   const uint8_t *gm = guest->mac, *gi = guest->ip, *hi = guest->peer;
-  static const uint8_t other_ip[4] = { 10, 77, 0, 6 }, zero[6] = { 0 };
+  static const uint8_t zero[6] = { 0 };
+  const uint8_t *true_ip = guest->identity.guest, other_ip[4] = { true_ip[0], true_ip[1], true_ip[2], true_ip[3] ^ 0x48 };
   const struct {
     unsigned hardware, protocol, lengths, operation;
     const uint8_t *sender_mac, *sender, *target;
@@ -174,6 +175,8 @@ hostile_add_spoofed_ip (HostileGuest *guest)
   hostile_address (HOSTILE_WORLD, world);
   for (size_t i = 0; i < G_N_ELEMENTS (sources); i++) {
     hostile_address (sources[i], source);
+    if (memcmp (source, guest->identity.guest, 4) == 0)
+      continue; /* another slot's lie is this one's truth */
     hostile_put_ether (&frame, guest, guest->peer_mac, ETH_P_IP);
     hostile_put_ip (&frame, source, world, 17, 8 + strlen (HOSTILE_MARK), 0, NULL, 0);
     hostile_put_udp (&frame, 5000, 7, HOSTILE_MARK);

@@ -115,7 +115,9 @@ void
 hostile_add_neighbours (HostileGuest *guest)
 {
   uint8_t other[16], world[16], group[16];
-  const uint8_t *claimed[] = { guest->peer6, router6, other, world };
+  /* What a guest's link-local address is, is the guest's to choose where the host is its one neighbour; all but the host's.
+   */
+  const uint8_t *claimed[] = { guest->peer6, guest->lan ? router6 : guest->peer_local6, other, world };
 
   memcpy (other, guest->peer6, 16);
   other[7] ^= 1;
@@ -173,9 +175,9 @@ hostile_add_mld (HostileGuest *guest)
       for (size_t g = 0; g < G_N_ELEMENTS (groups); g++)
         for (unsigned c = 0; c < 4; c++) {
           /* On a LAN a guest says which groups it listens to, and looks for the router. */
-          gboolean usual = types[t] == 133 ? c == 0 && (s == 1 || s == 2 || s == 3) : s >= 2 && guest->lan;
+          gboolean usual = types[t] == 133 ? c == 0 && (s != 0 || !guest->lan) : s >= 2 && guest->lan;
 
-          if (usual && guest->truthful)
+          if (usual && (guest->truthful || (!guest->lan && memcmp (guest->mac, guest->identity.guest_mac, 6) == 0)))
             continue;
           body[0] = types[t];
           to_multicast (groups[g], mac);
@@ -300,6 +302,8 @@ hostile_add_spoofed_ip6 (HostileGuest *guest)
   for (size_t s = 0; s < G_N_ELEMENTS (sources); s++)
     for (size_t d = 0; d < G_N_ELEMENTS (destinations); d++) {
       hostile_address6 (sources[s], source);
+      if (memcmp (source, guest->guest6, 16) == 0)
+        continue;
       hostile_address6 (destinations[d], to);
       memcpy (mac, guest->peer_mac, 6);
       if (to[0] == 0xff)

@@ -32,6 +32,7 @@ typedef struct {
   FloeNetIdentity identity;
   uint8_t guest6[16], peer6[16]; /* global addresses of guest and router */
   uint8_t local6[16];            /* the guest's link-local address: EUI-64 of its MAC */
+  uint8_t peer_local6[16];       /* the router's, likewise */
   uint8_t peer[4], peer_mac[6];  /* the router's: the host's end of the link, or the LAN's router */
   gboolean six;                  /* the card has IPv6; otherwise all of it is of class link */
   gboolean dns;                  /* the router answers DNS: asking it is no attack */

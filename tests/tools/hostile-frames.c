@@ -155,7 +155,7 @@ holds_tap (const char *pid, const char *fd, const char *name)
 static gboolean
 may_hold_taps (const char *pid)
 {
-  static const char *const names[] = { "floe-hypervisor\n", "qemu-system-x86\n", "hostile-frames\n", NULL };
+  static const char *const names[] = { "floe-hypervisor\n", "qemu-system-x86\n", "net-card\n", "hostile-frames\n", NULL };
   g_autofree char *path = g_strdup_printf ("/proc/%s/comm", pid);
   g_autofree char *name = NULL;
 
