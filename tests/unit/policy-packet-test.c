@@ -231,81 +231,82 @@ parse_corpus (const char *name)
   return document;
 }
 
+enum { SUN, MON, TUE, WED, THU, FRI, SAT };
+static const struct {
+  const char *network;
+  int direction, protocol;
+  const char *remote;
+  unsigned number;
+  const char *name;
+  unsigned day, hour, minute;
+  const char *wanted;
+} conditions[] = {
+  { "web", OUT, TCP, "192.0.2.1", 443, "deb.example.org", TUE, 7, 0, "allow updates" },
+  { "web", OUT, TCP, "192.0.2.1", 443, NULL, TUE, 7, 0, "drop default" },
+  { "web", OUT, TCP, "192.0.2.1", 444, "deb.example.org", TUE, 7, 0, "drop default" },
+  { "web", OUT, UDP, "192.0.2.1", 443, "deb.example.org", TUE, 7, 0, "drop default" },
+  { "web", OUT, TCP, "2001:db8::5", 80, "x.y.mirrors.example.org", TUE, 7, 0, "allow updates" },
+  { "web", OUT, TCP, "192.0.2.1", 80, "mirrors.example.org", TUE, 7, 0, "drop default" },
+  { "web", OUT, TCP, "127.0.0.1", 443, "deb.example.org", TUE, 7, 0, "drop never-routed" },
+  { "web", OUT, TCP, "192.0.2.1", 9, "www.xn--bcher-kva.example", TUE, 7, 0, "allow a-labels" },
+  { "web", OUT, TCP, "10.20.255.1", 9, NULL, TUE, 7, 0, "allow a-labels" },
+  /* A name opens nothing towards the machine. */
+  { "web", IN, TCP, "192.0.2.1", 443, "deb.example.org", TUE, 7, 0, "drop default" },
+  /* mon to fri 08:00-18:30, sat 22:00 over midnight, sun, and 23:00-24:00, 00:00-00:01, 21:00-24:00, 12:00-24:00 each day */
+  { "web", OUT, UDP, "203.0.113.1", 1, NULL, MON, 7, 59, "drop default" },
+  { "web", OUT, UDP, "203.0.113.1", 1, NULL, MON, 8, 0, "allow hours" },
+  { "web", OUT, UDP, "203.0.113.1", 1, NULL, FRI, 11, 59, "allow hours" },
+  { "web", OUT, UDP, "203.0.113.1", 1, NULL, SAT, 11, 59, "drop default" },
+  { "web", OUT, UDP, "203.0.113.1", 1, NULL, SAT, 12, 0, "allow hours" },
+  { "web", OUT, UDP, "203.0.113.1", 1, NULL, SAT, 23, 59, "allow hours" },
+  { "web", OUT, UDP, "203.0.113.1", 1, NULL, SUN, 0, 0, "allow hours" },
+  { "web", OUT, UDP, "203.0.113.1", 1, NULL, SUN, 5, 0, "allow hours" },
+  { "web", OUT, UDP, "203.0.113.1", 1, NULL, MON, 0, 0, "allow hours" },
+  { "web", OUT, UDP, "203.0.113.1", 1, NULL, MON, 0, 1, "drop default" },
+  { "web", IN, TCP, "192.0.2.7", 5900, NULL, MON, 11, 59, "allow help" },
+  { "web", IN, TCP, "192.0.2.7", 5900, NULL, MON, 12, 0, "drop default" },
+  { "web", IN, TCP, "192.0.2.7", 5900, NULL, TUE, 11, 59, "drop default" },
+  { "web", IN, TCP, "2001:db8:9::7", 5903, NULL, MON, 0, 0, "allow help" },
+  { "web", IN, TCP, "2001:db8:9::8", 5903, NULL, MON, 0, 0, "drop default" },
+  { "web", OUT, ICMP, "198.51.100.1", 17, NULL, TUE, 7, 0, "allow ping" },
+  { "web", OUT, ICMP, "198.51.100.1", 0, NULL, TUE, 7, 0, "drop default" },
+  { "web", OUT, ICMP6, "2001:db8::1", 139, NULL, TUE, 7, 0, "allow ping6" },
+  { "web", OUT, ICMP6, "2001:db8::1", 129, NULL, TUE, 7, 0, "drop default" },
+  { "web", OUT, ICMP6, "2001:db9::1", 128, "a.example.org", TUE, 7, 0, "allow ping6-plain" },
+  { "web", OUT, ICMP6, "2001:db9::1", 139, "a.example.org", TUE, 7, 0, "drop default" },
+  { "web", IN, ICMP, "192.0.2.1", 8, NULL, TUE, 7, 0, "allow ping-in" },
+  { "web", IN, ICMP, "192.0.2.1", 13, NULL, TUE, 7, 0, "drop default" },
+  { "intranet", OUT, UDP, "192.0.2.53", 53, NULL, TUE, 7, 0, "allow floe-dns" },
+  { "intranet", OUT, TCP, "192.0.2.53", 53, NULL, TUE, 7, 0, "allow floe-dns" },
+  { "intranet", OUT, TCP, "192.0.2.53", 443, NULL, TUE, 7, 0, "allow intranet-web" },
+  { "intranet", OUT, UDP, "192.0.2.54", 53, NULL, TUE, 7, 0, "drop default" },
+  { "intranet", IN, UDP, "192.0.2.53", 53, NULL, TUE, 7, 0, "drop default" },
+  { "lan", OUT, UDP, "2001:db8::53", 53, NULL, TUE, 7, 0, "allow floe-dns" },
+  /* Elsewhere it is the endpoint that asks them. */
+  { "web", OUT, UDP, "10.0.0.53", 53, NULL, TUE, 7, 0, "drop default" },
+  { "guarded", OUT, TCP, "8.8.8.8", 443, NULL, TUE, 7, 0, "allow guarded-all" },
+  { "guarded", OUT, TCP, "2001:db8::1", 443, NULL, TUE, 7, 0, "drop default" },
+  { "off", OUT, TCP, "8.8.8.8", 443, NULL, TUE, 7, 0, "drop no-network" },
+};
+
 static void
 test_conditions (void)
 {
-  enum { SUN, MON, TUE, WED, THU, FRI, SAT };
-  static const struct {
-    const char *network;
-    int direction, protocol;
-    const char *remote;
-    unsigned number;
-    const char *name;
-    unsigned day, hour, minute;
-    const char *wanted;
-  } rows[] = {
-    { "web", OUT, TCP, "192.0.2.1", 443, "deb.example.org", TUE, 7, 0, "allow updates" },
-    { "web", OUT, TCP, "192.0.2.1", 443, NULL, TUE, 7, 0, "drop default" },
-    { "web", OUT, TCP, "192.0.2.1", 444, "deb.example.org", TUE, 7, 0, "drop default" },
-    { "web", OUT, UDP, "192.0.2.1", 443, "deb.example.org", TUE, 7, 0, "drop default" },
-    { "web", OUT, TCP, "2001:db8::5", 80, "x.y.mirrors.example.org", TUE, 7, 0, "allow updates" },
-    { "web", OUT, TCP, "192.0.2.1", 80, "mirrors.example.org", TUE, 7, 0, "drop default" },
-    { "web", OUT, TCP, "127.0.0.1", 443, "deb.example.org", TUE, 7, 0, "drop never-routed" },
-    { "web", OUT, TCP, "192.0.2.1", 9, "www.xn--bcher-kva.example", TUE, 7, 0, "allow a-labels" },
-    { "web", OUT, TCP, "10.20.255.1", 9, NULL, TUE, 7, 0, "allow a-labels" },
-    /* A name opens nothing towards the machine. */
-    { "web", IN, TCP, "192.0.2.1", 443, "deb.example.org", TUE, 7, 0, "drop default" },
-    /* mon to fri 08:00-18:30, sat 22:00 over midnight, sun, and 23:00-24:00, 00:00-00:01, 21:00-24:00, 12:00-24:00 each day */
-    { "web", OUT, UDP, "203.0.113.1", 1, NULL, MON, 7, 59, "drop default" },
-    { "web", OUT, UDP, "203.0.113.1", 1, NULL, MON, 8, 0, "allow hours" },
-    { "web", OUT, UDP, "203.0.113.1", 1, NULL, FRI, 11, 59, "allow hours" },
-    { "web", OUT, UDP, "203.0.113.1", 1, NULL, SAT, 11, 59, "drop default" },
-    { "web", OUT, UDP, "203.0.113.1", 1, NULL, SAT, 12, 0, "allow hours" },
-    { "web", OUT, UDP, "203.0.113.1", 1, NULL, SAT, 23, 59, "allow hours" },
-    { "web", OUT, UDP, "203.0.113.1", 1, NULL, SUN, 0, 0, "allow hours" },
-    { "web", OUT, UDP, "203.0.113.1", 1, NULL, SUN, 5, 0, "allow hours" },
-    { "web", OUT, UDP, "203.0.113.1", 1, NULL, MON, 0, 0, "allow hours" },
-    { "web", OUT, UDP, "203.0.113.1", 1, NULL, MON, 0, 1, "drop default" },
-    { "web", IN, TCP, "192.0.2.7", 5900, NULL, MON, 11, 59, "allow help" },
-    { "web", IN, TCP, "192.0.2.7", 5900, NULL, MON, 12, 0, "drop default" },
-    { "web", IN, TCP, "192.0.2.7", 5900, NULL, TUE, 11, 59, "drop default" },
-    { "web", IN, TCP, "2001:db8:9::7", 5903, NULL, MON, 0, 0, "allow help" },
-    { "web", IN, TCP, "2001:db8:9::8", 5903, NULL, MON, 0, 0, "drop default" },
-    { "web", OUT, ICMP, "198.51.100.1", 17, NULL, TUE, 7, 0, "allow ping" },
-    { "web", OUT, ICMP, "198.51.100.1", 0, NULL, TUE, 7, 0, "drop default" },
-    { "web", OUT, ICMP6, "2001:db8::1", 139, NULL, TUE, 7, 0, "allow ping6" },
-    { "web", OUT, ICMP6, "2001:db8::1", 129, NULL, TUE, 7, 0, "drop default" },
-    { "web", OUT, ICMP6, "2001:db9::1", 128, "a.example.org", TUE, 7, 0, "allow ping6-plain" },
-    { "web", OUT, ICMP6, "2001:db9::1", 139, "a.example.org", TUE, 7, 0, "drop default" },
-    { "web", IN, ICMP, "192.0.2.1", 8, NULL, TUE, 7, 0, "allow ping-in" },
-    { "web", IN, ICMP, "192.0.2.1", 13, NULL, TUE, 7, 0, "drop default" },
-    { "intranet", OUT, UDP, "192.0.2.53", 53, NULL, TUE, 7, 0, "allow floe-dns" },
-    { "intranet", OUT, TCP, "192.0.2.53", 53, NULL, TUE, 7, 0, "allow floe-dns" },
-    { "intranet", OUT, TCP, "192.0.2.53", 443, NULL, TUE, 7, 0, "allow intranet-web" },
-    { "intranet", OUT, UDP, "192.0.2.54", 53, NULL, TUE, 7, 0, "drop default" },
-    { "intranet", IN, UDP, "192.0.2.53", 53, NULL, TUE, 7, 0, "drop default" },
-    { "lan", OUT, UDP, "2001:db8::53", 53, NULL, TUE, 7, 0, "allow floe-dns" },
-    /* Elsewhere it is the endpoint that asks them. */
-    { "web", OUT, UDP, "10.0.0.53", 53, NULL, TUE, 7, 0, "drop default" },
-    { "guarded", OUT, TCP, "8.8.8.8", 443, NULL, TUE, 7, 0, "allow guarded-all" },
-    { "guarded", OUT, TCP, "2001:db8::1", 443, NULL, TUE, 7, 0, "drop default" },
-    { "off", OUT, TCP, "8.8.8.8", 443, NULL, TUE, 7, 0, "drop no-network" },
-  };
   g_autoptr (FloePolicyDocument) document = parse_corpus ("networks.json");
   const FloePolicyContent *content = floe_policy_document_content (document);
 
-  for (size_t i = 0; i < G_N_ELEMENTS (rows); i++) {
-    FloePolicyPacket packet = { .direction = (FloePolicyDirection) rows[i].direction, .protocol = (uint8_t) rows[i].protocol,
-                                .port = (uint16_t) rows[i].number, .icmp_type = (uint8_t) rows[i].number, .name = rows[i].name,
-                                .day = (uint8_t) rows[i].day, .minute = (uint16_t) (rows[i].hour * 60 + rows[i].minute) };
+  for (size_t i = 0; i < G_N_ELEMENTS (conditions); i++) {
+    FloePolicyPacket packet = { .direction = (FloePolicyDirection) conditions[i].direction, .protocol = (uint8_t) conditions[i].protocol,
+                                .port = (uint16_t) conditions[i].number, .icmp_type = (uint8_t) conditions[i].number, .name = conditions[i].name,
+                                .day = (uint8_t) conditions[i].day, .minute = (uint16_t) (conditions[i].hour * 60 + conditions[i].minute) };
     FloePolicyPacketVerdict verdict;
     g_autofree char *got = NULL;
 
-    g_assert_true (floe_policy_address_parse (rows[i].remote, &packet.remote));
-    verdict = floe_policy_packet_verdict (floe_policy_find_network (content, rows[i].network), &packet);
+    g_assert_true (floe_policy_address_parse (conditions[i].remote, &packet.remote));
+    verdict = floe_policy_packet_verdict (floe_policy_find_network (content, conditions[i].network), &packet);
     got = g_strdup_printf ("%s %s", verdict.allow ? "allow" : "drop", verdict.rule);
-    if (g_strcmp0 (got, rows[i].wanted) != 0)
-      g_error ("row %zu, %s number %u: %s, %s wanted", i, rows[i].remote, rows[i].number, got, rows[i].wanted);
+    if (g_strcmp0 (got, conditions[i].wanted) != 0)
+      g_error ("row %zu, %s number %u: %s, %s wanted", i, conditions[i].remote, conditions[i].number, got, conditions[i].wanted);
   }
 }
 
