@@ -20,6 +20,7 @@
 #define OVMF_VARIABLES "/usr/share/OVMF/OVMF_VARS_4M.fd"
 #define OVMF_VARIABLES_MAX (4 * 1024 * 1024)
 /* From exec to QMP's greeting: QEMU opens its disk on the way, which waits for nbdkit. */
+#define USB_PARTS "/usb-parts.so"
 #define GREETING_TIMEOUT_MS 30000
 
 FloeRun *
@@ -313,8 +314,20 @@ largest_file (const FloeRun *run)
   return disk + disk / 4 + ((guint64)run->spec->memory_mib << 20) + (UINT64_C (2) << 30);
 }
 
+/* What QEMU needs to be given parts of USB devices (floe-usb-parts.c); it lies beside the plugin. */
+static gboolean
+add_usb_parts (FloeMachine *machine, FloeJail *jail, GError **error)
+{
+  static const char *const environment[] = { "LD_PRELOAD=" USB_PARTS, NULL };
+  g_autofree char *directory = g_path_get_dirname (machine->host->config->plugin);
+  g_autofree char *path = g_build_filename (directory, "floe-usb-parts.so", NULL);
+
+  floe_jail_set_environment (jail, environment);
+  return floe_jail_bind (jail, FLOE_JAIL_PROGRAM, path, USB_PARTS, error);
+}
+
 static FloeJail *
-make_jail (FloeMachine *machine, const FloeRun *run, const Handed *handed, GError **error)
+make_jail (FloeMachine *machine, const FloeRun *run, const Handed *handed, gboolean usb, GError **error)
 {
   uid_t uid = floe_machine_qemu_uid (machine);
   g_autoptr (FloeJail) jail = floe_jail_new (machine->host->staging, uid, uid);
@@ -325,6 +338,8 @@ make_jail (FloeMachine *machine, const FloeRun *run, const Handed *handed, GErro
       || !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, "/usr/share/qemu", "/usr/share/qemu", error)
       || !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, "/usr/share/seabios", "/usr/share/seabios", error)
       || !floe_jail_bind (jail, FLOE_JAIL_READ_ONLY, nbd, FLOE_VM_NBD_DIRECTORY, error))
+    return NULL;
+  if (usb && !add_usb_parts (machine, jail, error))
     return NULL;
   if (machine->host->accelerator == FLOE_ACCELERATOR_KVM && !bind_kvm (jail, error))
     return NULL;
@@ -391,7 +406,7 @@ spawn_qemu (FloeMachine *machine, FloeRun *run, const Handed *handed, gboolean i
                            "machine %s was suspended under another policy or on another host and "
                            "cannot go on; stop it by force to throw its saved state away",
                            machine->id);
-  jail = make_jail (machine, run, handed, error);
+  jail = make_jail (machine, run, handed, description.usb, error);
   if (jail == NULL)
     return FALSE;
   run->qemu = floe_process_spawn (jail, argv, error);

@@ -187,29 +187,17 @@ claim (const FloeUsbRaw *raw, const FloeUsbRawInterface *interface, int fd, cons
          || floe_error_set_errno (error, errno, "claim USB interface %s", interface->name);
 }
 
-/* QEMU's usb-host stalls the guest's SET_CONFIGURATION when it cannot claim each interface of the configuration. */
-static gboolean
-check_whole (const FloeUsbRaw *raw, const FloePolicyUsbGrant *grant, GPtrArray *interfaces, GError **error)
-{
-  for (guint i = 0; i < interfaces->len; i++)
-    if (!covers (grant, raw, g_ptr_array_index (interfaces, i)))
-      return floe_error_set (error, FLOE_ERROR_UNSUPPORTED,
-                             "the rule gives some interfaces of USB device %s only, and QEMU takes a device whole or not at all",
-                             raw->path);
-  return TRUE;
-}
-
 static gboolean
 claim_all (const FloeUsbRaw *raw, const FloePolicyUsbGrant *grant, int fd, const FloeUsbfs *usbfs, GError **error)
 {
   g_autoptr (GPtrArray) interfaces = floe_usb_raw_interfaces (raw);
   uint32_t mask = 0;
 
-  if (!check_whole (raw, grant, interfaces, error))
-    return FALSE;
   for (guint i = 0; i < interfaces->len; i++) {
     const FloeUsbRawInterface *interface = g_ptr_array_index (interfaces, i);
 
+    if (!covers (grant, raw, interface))
+      continue;
     if (interface->number >= CLAIMABLE_MAX)
       return floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "USB interface %s: only numbers below %d can be handed over",
                              interface->name, CLAIMABLE_MAX);
