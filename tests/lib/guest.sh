@@ -35,8 +35,9 @@ make_controlled() {
   cat >"$work/floe-guest" <<SH
 #!/bin/bash
 # Runs what the test says, and says what came of it.
-me=\$(cat /sys/class/net/en*/address /sys/class/net/eth*/address 2>/dev/null | head -n 1 | tr -d :)
 while :; do
+  me=\$(cat /sys/class/net/en*/address /sys/class/net/eth*/address 2>/dev/null | head -n 1 | tr -d :)
+  [ -n "\$me" ] || { sleep 0.5; continue; }
   command=\$(curl --silent --fail --max-time 30 "http://$GUEST_CONTROL:9000/next/\$me") || { sleep 0.5; continue; }
   output=\$(timeout 100 bash -c "\$command" 2>&1 </dev/null); status=\$?
   until printf '%s\n' "\$output" | curl --silent --fail --max-time 10 --data-binary @- "http://$GUEST_CONTROL:9000/done/\$me/\$status"; do sleep 0.5; done
