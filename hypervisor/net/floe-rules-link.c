@@ -415,6 +415,22 @@ fill_spoofed_mac (FloeRule *rule, const void *data)
   rule->matches[rule->n_matches - 1].op = FLOE_OP_DIFFERENT;
 }
 
+/* DATA: the host's link-local address, which is no guest's to speak for. */
+static void
+fill_host_source (FloeRule *rule, const void *data)
+{
+  floe_rule_number (rule, FLOE_FIELD_ETHER_TYPE, ETH_P_IPV6);
+  floe_rule_bytes (rule, FLOE_FIELD_IP6_SOURCE, data);
+}
+
+static void
+fill_host_target (FloeRule *rule, const void *data)
+{
+  floe_rule_number (rule, FLOE_FIELD_ETHER_TYPE, ETH_P_IPV6);
+  match_nd (rule, ND_NEIGHBOR_ADVERT);
+  floe_rule_bytes (rule, FLOE_FIELD_ND_TARGET, data);
+}
+
 static void
 fill_type (FloeRule *rule, const void *data)
 {
@@ -457,13 +473,22 @@ fill_v4_flows (Link *link)
     match_guest4 (link, rule, FLOE_FIELD_IP_DESTINATION);
 }
 
-/* The interface identifier that a MAC makes (RFC 4291, appendix A). */
+/* The address below PREFIX that a MAC makes (RFC 4291, appendix A). */
+static void
+eui64_bytes (const uint8_t mac[6], const uint8_t prefix[8], uint8_t bytes[16])
+{
+  const uint8_t identifier[8] = { mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5] };
+
+  memcpy (bytes, prefix, 8);
+  memcpy (bytes + 8, identifier, 8);
+}
+
 static FloeNumber
 eui64 (const uint8_t mac[6], const uint8_t prefix[8])
 {
-  uint8_t bytes[16] = { [8] = mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5] };
+  uint8_t bytes[16];
 
-  memcpy (bytes, prefix, 8);
+  eui64_bytes (mac, prefix, bytes);
   return floe_number_of (bytes, sizeof bytes);
 }
 
@@ -510,6 +535,14 @@ fill (Link *link)
 {
   add_sets (link);
   floe_chain_add_drop (link->input, link->table, link->from, NULL, "floe-mac-spoof", fill_spoofed_mac, link->identity);
+  /* A guest's own link-local address is its to choose where the host is its one neighbour, but for the host's. */
+  if (link->ipv6 && !link->bridged) {
+    uint8_t host[16];
+
+    eui64_bytes (link->identity->host_mac, link_local, host);
+    floe_chain_add_drop (link->input, link->table, link->from, "floe-address-spoof", "floe-address-spoof", fill_host_source, host);
+    floe_chain_add_drop (link->input, link->table, link->from, "floe-address-spoof", "floe-address-spoof", fill_host_target, host);
+  }
   fill_arp (link);
   fill_dhcp (link);
   if (link->ipv6) {

@@ -268,6 +268,8 @@ hostile_add_odd_macs (HostileGuest *guest)
 
   memcpy (kept, guest->mac, 6);
   for (size_t i = 0; i < G_N_ELEMENTS (macs); i++) {
+    if (memcmp (macs[i], guest->identity.guest_mac, 6) == 0)
+      continue;
     memcpy (guest->mac, macs[i], 6);
     hostile_put_ether (&frame, guest, guest->peer_mac, ETH_P_IP);
     hostile_put_inner (&frame, guest, ETH_P_IP);
