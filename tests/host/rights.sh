@@ -26,9 +26,9 @@ make_config
 spool
 start_daemon
 
-call() { # UID OBJECT METHOD
+call() { # UID OBJECT METHOD ARGUMENT...
   setpriv --reuid "$1" --regid "$1" --clear-groups gdbus call --system --dest org.floe.Hypervisor1 \
-    --object-path "/org/floe/Hypervisor1$2" --method "$3"
+    --object-path "/org/floe/Hypervisor1$2" --method "$3" "${@:4}"
 }
 M=org.floe.Hypervisor1.Machine
 count=0
@@ -45,6 +45,14 @@ done
 may_not $CONSOLE_UID '' org.floe.Hypervisor1.SpoolChanged
 may_not 65534 '' org.floe.Hypervisor1.SpoolChanged
 may_not 65534 /machine/one $M.Statistics
+# Only the console speaks for the person in front of the screen.
+for uid in $AGENT_UID 65534; do
+  may_not $uid '' org.floe.Hypervisor1.SetSituation one '' false
+  may_not $uid '' org.floe.Hypervisor1.AnswerUsb 1-1 1 host false
+done
+may $CONSOLE_UID '' org.floe.Hypervisor1.SetSituation one '' false
+call $CONSOLE_UID '' org.floe.Hypervisor1.AnswerUsb 1-1 1 host false >out 2>&1 && die 'an answer to no question was taken'
+grep -q 'org.floe.Error.NotFound' out || die "the console's answer to no question fails otherwise: $(cat out)"
 may $AGENT_UID '' org.floe.Hypervisor1.SpoolChanged
 may $AGENT_UID /machine/one $M.Statistics
 may $CONSOLE_UID /machine/one $M.Start

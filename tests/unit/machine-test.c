@@ -266,6 +266,8 @@ test_authority (void)
   g_assert_cmpstr (floe_authority_action ("org.floe.Hypervisor1.Machine", "Start"), ==, "org.floe.hypervisor1.control");
   g_assert_cmpstr (floe_authority_action ("org.floe.Hypervisor1.Machine", "OpenDisplay"), ==,
                    "org.floe.hypervisor1.display");
+  g_assert_cmpstr (floe_authority_action ("org.floe.Hypervisor1", "AnswerUsb"), ==, "org.floe.hypervisor1.console");
+  g_assert_cmpstr (floe_authority_action ("org.floe.Hypervisor1", "SetSituation"), ==, "org.floe.hypervisor1.console");
   g_assert_null (floe_authority_action ("org.floe.Hypervisor1", "Start"));
   g_assert_null (floe_authority_action ("org.floe.Hypervisor1.Machine", "Erase"));
   g_assert_null (floe_authority_action ("org.freedesktop.DBus.Properties", "Set"));
