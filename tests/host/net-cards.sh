@@ -129,7 +129,7 @@ CONF
   timeout 40 ip netns exec "$guest" dhclient "${3:--4}" -1 -v -cf "$PWD/$run/conf" -sf "$PWD/dhcp-script" -lf "$PWD/$run/leases" -pf "$PWD/$run/pid" \
     -e RUN_DIRECTORY="$PWD/$run" "$2" >"$run/dhclient${3:-}.log" 2>&1 || { cat "$run/dhclient${3:-}.log" cards.log; nft list ruleset; die "$guest gets no address ${3:-}"; }
   # The client that this function started.
-  kill "$(cat "$run/pid")"
+  kill "$(cat "$run/pid")" 2>/dev/null || true
 }
 reaches() { inside "$1" socat -T 5 -t 5 - "TCP:$2:80,connect-timeout=4" <<<hello 2>/dev/null | quietly grep -x hello; }
 cannot() { if reaches "$1" "$2"; then nft list ruleset; die "$1 reaches $2"; fi; }
