@@ -75,10 +75,10 @@ if [ ! -e "$cached" ] || [ -n "$fresh" ]; then
     [ -z "$security" ] || sources+=("deb $security $suite-security main")
   fi
   mmdebstrap --quiet --variant=minbase --architectures=amd64 --include="$packages" --aptopt='APT::Install-Recommends "false"' \
-    --aptopt='Acquire::Retries "3"' --dpkgopt='path-exclude=/usr/share/*' --dpkgopt='path-include=/usr/share/syslinux/*' \
-    --dpkgopt='path-include=/usr/share/dpkg/*' \
-    "$suite" "$cached.part" "${sources[@]}" >"$work/log" 2>&1 || { tail -n 15 "$work/log" >&2; fail 'mmdebstrap failed; its last lines are above'; }
-  mv "$cached.part" "$cached"
+    --aptopt='Acquire::Retries "3"' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' \
+    "$suite" "$work/tree.tar" "${sources[@]}" >"$work/log" 2>&1 || { tail -n 15 "$work/log" >&2; fail 'mmdebstrap failed; its last lines are above'; }
+  mv "$work/tree.tar" "$cached"
 fi
 tree=$work/tree
 mkdir "$tree"

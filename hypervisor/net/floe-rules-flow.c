@@ -459,6 +459,41 @@ fill_connections (const Flow *flow, FloeChain *chain, gboolean from_guest)
   rule->number = options->connections != 0 ? options->connections : flow->input->network->connections;
 }
 
+static void
+match_udp (FloeRule *rule, unsigned from, unsigned to)
+{
+  floe_rule_number (rule, FLOE_FIELD_PROTOCOL, IPPROTO_UDP);
+  floe_rule_number (rule, FLOE_FIELD_UDP_SOURCE, from);
+  floe_rule_number (rule, FLOE_FIELD_UDP_DESTINATION, to);
+}
+
+/* A LAN's DHCP crosses the bridge: asked of everyone or of a named server, answered by one. From whom answers come, the link has seen. */
+static void
+fill_lan_dhcp (const Flow *flow, FloeChain *chain, gboolean from_guest)
+{
+  const FloePolicyNetwork *network = flow->input->network;
+  GArray *elements;
+  FloeRule *rule;
+
+  if (!from_guest) {
+    rule = floe_chain_add_counted (flow->table, chain, NULL, "floe-lan-dhcp-reply", FLOE_VERDICT_ACCEPT, TRUE);
+    floe_rule_number (rule, FLOE_FIELD_FAMILY, NFPROTO_IPV4);
+    match_udp (rule, 67, 68);
+    return;
+  }
+  elements = floe_elements_new ();
+  floe_elements_add (elements, floe_number_of (floe_broadcast_ip, 4), floe_number_of (floe_broadcast_ip, 4));
+  for (size_t i = 0; i < network->n_dhcp; i++)
+    if (network->dhcp[i].family == 4)
+      floe_elements_add (elements, floe_number_of (network->dhcp[i].bytes, 4), floe_number_of (network->dhcp[i].bytes, 4));
+  floe_elements_normalize (elements);
+  rule = floe_chain_add_counted (flow->table, chain, NULL, "floe-lan-dhcp", FLOE_VERDICT_ACCEPT, TRUE);
+  floe_rule_number (rule, FLOE_FIELD_FAMILY, NFPROTO_IPV4);
+  floe_rule_set (rule, FLOE_FIELD_IP_DESTINATION,
+                 floe_rules_table_add_set (flow->table, g_strdup ("dhcp-servers"), FLOE_TYPE_IPV4, FLOE_SET_INTERVALS, FLOE_DATA_NONE, elements));
+  match_udp (rule, 68, 67);
+}
+
 /* The chain that decides one direction of forwarded packets. */
 static void
 fill_forward (const Flow *flow, FloeChain *chain, gboolean from_guest)
@@ -471,6 +506,8 @@ fill_forward (const Flow *flow, FloeChain *chain, gboolean from_guest)
   fill_known (flow, chain, from_guest);
   if (!flow->filtered)
     fill_ways (flow, chain, from_guest);
+  if (flow->bridged)
+    fill_lan_dhcp (flow, chain, from_guest);
   fill_never (flow, chain, from_guest);
   floe_chain_add_drop (flow->input, flow->table, chain, from_guest ? "floe-invalid-to" : "floe-invalid-from", "floe-invalid",
                        fill_states, GUINT_TO_POINTER (NF_CT_STATE_INVALID_BIT | NF_CT_STATE_BIT (IP_CT_RELATED)));
@@ -499,14 +536,6 @@ static FloeRule *
 allow_host (const Flow *flow, FloeChain *chain, const char *id)
 {
   return floe_chain_add_counted (flow->table, chain, NULL, id, FLOE_VERDICT_ACCEPT, TRUE);
-}
-
-static void
-match_udp (FloeRule *rule, unsigned from, unsigned to)
-{
-  floe_rule_number (rule, FLOE_FIELD_PROTOCOL, IPPROTO_UDP);
-  floe_rule_number (rule, FLOE_FIELD_UDP_SOURCE, from);
-  floe_rule_number (rule, FLOE_FIELD_UDP_DESTINATION, to);
 }
 
 static void

@@ -31,7 +31,7 @@ in_world socat TCP-LISTEN:80,fork,reuseaddr PIPE 2>/dev/null &
 in_world socat TCP6-LISTEN:80,fork,reuseaddr,ipv6only=1 PIPE 2>/dev/null &
 in_lan ip addr add 192.0.2.1/24 dev far
 in_lan dnsmasq --conf-file=/dev/null --keep-in-foreground --pid-file --port=0 --log-facility=- --interface=far --bind-interfaces \
-  --leasefile-ro --dhcp-range=192.0.2.50,192.0.2.60,120 --dhcp-authoritative --no-ping >lan-dhcp.log 2>&1 &
+  --leasefile-ro --dhcp-range=192.0.2.50,192.0.2.60,120 --dhcp-option=option:router --dhcp-authoritative --no-ping >lan-dhcp.log 2>&1 &
 in_lan socat TCP-LISTEN:80,fork,reuseaddr PIPE 2>/dev/null &
 
 machine() { # machine ID NETWORK...
