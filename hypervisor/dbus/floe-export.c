@@ -547,16 +547,17 @@ device_variant (const FloeUsbDevice *device)
   return g_variant_dict_end (&dict);
 }
 
+/* The name is the device's own choice, and may look like fields: it comes last. */
 static void
 log_device (const FloeUsbDevice *device)
 {
   char numbers[10];
 
   g_snprintf (numbers, sizeof numbers, "%04x:%04x", device->vendor, device->product);
-  floe_log (G_LOG_LEVEL_MESSAGE, "USB device decided", "DEVICE", device->path, "ID", numbers, "NAME", device->name, "VERDICT",
+  floe_log (G_LOG_LEVEL_MESSAGE, "USB device decided", "DEVICE", device->path, "ID", numbers, "VERDICT",
             verdict_name (device->verdict), "VM", device->machine[0] != '\0' ? device->machine : NULL, "RULE", device->rule, "REASON",
             device->reason, "ENFORCED", device->enforced ? "yes" : "no", "HOLDER", device->holder[0] != '\0' ? device->holder : NULL,
-            "PROBLEM", device->problem[0] != '\0' ? device->problem : NULL, NULL);
+            "PROBLEM", device->problem[0] != '\0' ? device->problem : NULL, "NAME", device->name, NULL);
 }
 
 void

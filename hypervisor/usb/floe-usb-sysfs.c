@@ -155,6 +155,9 @@ floe_usb_raw_read (int devices, const char *name)
   if (raw->bytes == NULL)
     raw->bytes = g_bytes_new_static ("", 0);
   data = g_bytes_get_data (raw->bytes, &size);
+  /* A directory whose device has just gone reads as nothing. */
+  if (size == 0 && raw->number == 0)
+    return NULL;
   floe_usb_decode (data, size, &raw->descriptors);
   raw->serial = read_text (raw->dir, "serial", &raw->serial_size);
   raw->manufacturer = read_text (raw->dir, "manufacturer", &raw->manufacturer_size);
