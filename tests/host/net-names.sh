@@ -298,4 +298,19 @@ mv resolv.new resolv.conf
 sleep 6
 expect "www.example.org/A $failed" www.example.org/A
 stop_card
+say 'leases: what a named server acknowledges to this card, and nothing else'
+printf '[network]\nmode=bridge\ndhcp=192.0.2.1;192.0.2.2\n' >lan.ini
+start_card lan.ini
+resolver=$(pid)
+[ "$(status Seccomp_filters)" = 2 ] || die "$(status Seccomp_filters) filters"
+python3 "$DNS" dhcp floe0 02:f1:0e:00:00:00 source server offer other cookie nolease loopback overload twice fragment
+# From the guest's own side, where no server is.
+in_guest python3 "$DNS" dhcp eth0 02:f1:0e:00:00:00 good
+sleep 1
+! grep ^lease card.out || die 'a lease that is none'
+grep -q '^event dhcp - 192.0.2.9 ' card.out || die "no event for a stranger: $(grep ^event card.out)"
+python3 "$DNS" dhcp floe0 02:f1:0e:00:00:00 good forever
+wait_for 5 'a lease' grep -qx 'lease 192.0.2.50 3600' card.out
+wait_for 5 'a lease for ever' grep -qx 'lease 192.0.2.50 4294967295' card.out
+stop_card
 figure net_names_bound_late "$late" packets

@@ -7,6 +7,7 @@ hostile-dns.py ask SERVER [tcp] [edns] NAME/TYPE...: a stub resolver; a line `NA
 hostile-dns.py reach SERVER NAME...: asks, and sends a datagram to port 7 of the address at once: `reached N of N`.
 hostile-dns.py flood SERVER SECONDS: questions as fast as they go; `sent N`.
 hostile-dns.py garbage SERVER N [tcp]: N messages of noise, and of questions with one thing wrong.
+hostile-dns.py dhcp INTERFACE MAC KIND...: DHCP frames of these kinds, sent on INTERFACE one after the other.
 hostile-dns.py latency SERVER DIRECT N NAME: asks both in turn: `added MS` is the median of one less that of the other."""
 import os
 import random
@@ -423,6 +424,42 @@ def hold(server, count):
     sys.stdin.readline()
 
 
+def dhcp_frame(mac, kind):
+    source, server, kind_byte, chaddr, cookie = "192.0.2.1", "192.0.2.1", 5, mac, b"\x63\x82\x53\x63"
+    options = b"\x33\4\0\0\x0e\x10" + b"\1\4\xff\xff\xff\0"
+    match kind:
+        case "source":
+            source = "192.0.2.9"
+        case "server":
+            server = "192.0.2.9"
+        case "offer":
+            kind_byte = 2
+        case "other":
+            chaddr = bytes(5) + b"\1"
+        case "cookie":
+            cookie = b"cook"
+        case "forever":
+            options = b"\x33\4\xff\xff\xff\xff"
+        case "nolease":
+            options = b""
+        case "loopback" | "overload" | "twice":
+            options += {"loopback": b"", "overload": b"\x34\1\3", "twice": b"\x36\4\xc0\0\2\1"}[kind]
+    given = "127.0.0.1" if kind == "loopback" else "192.0.2.50"
+    bootp = b"\2\1\6\0" + b"abcd" + bytes(8) + address(given) + bytes(8) + chaddr + bytes(10 + 192) + cookie
+    bootp += bytes([53, 1, kind_byte, 54, 4]) + address(server) + options + b"\xff"
+    udp = struct.pack(">HHHH", 67, 68, 8 + len(bootp), 0) + bootp
+    head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0x2000 if kind == "fragment" else 0, 64, 17, 0, address(source), address(given))
+    return mac + b"\2\0\0\0\0\1\x08\0" + head + udp
+
+
+def dhcp(interface, mac, kinds):
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind((interface, 0x0800))
+        for kind in kinds:
+            sock.send(dhcp_frame(bytes.fromhex(mac.replace(":", "")), kind))
+            time.sleep(0.05)
+
+
 def latency(server, direct, count, text):
     times = {server: [], direct: []}
     sockets = {}
@@ -458,6 +495,8 @@ if __name__ == "__main__":
             flood(*arguments)
         case "garbage":
             garbage(arguments[0], int(arguments[1]), "tcp" in arguments)
+        case "dhcp":
+            dhcp(arguments[0], arguments[1], arguments[2:])
         case "hold":
             hold(arguments[0], int(arguments[1]))
         case "latency":
