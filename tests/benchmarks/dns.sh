@@ -13,4 +13,4 @@ for round in 1 2 3; do
   awk '{ print $6 }' <<<"$line" >>added
 done
 figure net_dns_added_ms "$(sort -g added | sed -n 2p)" ms
-figure resolver_rss_kib "$(awk '/VmRSS/ { print $2 }' "/proc/$(pgrep -u 61000)/status")" KiB
+figure resolver_rss_kib "$(awk '/VmRSS/ { print $2 }' "/proc/$(pgrep -u 700000)/status")" KiB
