@@ -267,12 +267,18 @@ is_everywhere (const FloePolicyNetRule *rule)
 }
 
 static void
-note_names (const FloePolicyNetwork *network, const FloePolicyNetRule *rule, GPtrArray *notes)
+note_names (const FloePolicyNetwork *network, GPtrArray *notes)
 {
-  for (size_t i = 0; i < rule->n_names; i++)
-    if (g_str_has_prefix (rule->names[i], "*.") && strchr (rule->names[i] + 2, '.') == NULL)
-      g_ptr_array_add (notes, g_strdup_printf ("network '%s': rule '%s' names '%s': anybody can register a name in there", network->name,
-                                               rule->id, rule->names[i]));
+  Kind kind = { notes, network->name, 0, 0 };
+
+  for (size_t i = 0; i < network->n_egress; i++)
+    for (size_t j = 0; j < network->egress[i].n_names; j++) {
+      const char *name = network->egress[i].names[j];
+
+      if (g_str_has_prefix (name, "*.") && strchr (name + 2, '.') == NULL)
+        note (&kind, "network '%s': rule '%s' names '%s': anybody can register a name in there", network->name, network->egress[i].id, name);
+    }
+  note_left (&kind, "name a whole top-level domain");
 }
 
 static void
@@ -339,8 +345,7 @@ floe_policy_network_notes (const FloePolicyContent *content, GPtrArray *notes)
       g_ptr_array_add (notes, g_strdup_printf ("network '%s' is behind the endpoint's address: its ingress rules are for hosts that somebody "
                                                "has given a route to the machine", network->name));
     note_dns (network, notes);
-    for (size_t j = 0; j < network->n_egress; j++)
-      note_names (network, &network->egress[j], notes);
+    note_names (network, notes);
     note_order (network, network->egress, network->n_egress, notes);
     note_order (network, network->ingress, network->n_ingress, notes);
   }
