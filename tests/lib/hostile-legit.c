@@ -187,6 +187,7 @@ static void
 legit4 (const Legit *legit, GString *said)
 {
   const HostileGuest *guest = legit->guest;
+  gboolean leased = legit->servers && does_dhcp (legit); /* first: on a LAN a guest has no address before */
   uint8_t world[4];
   HostileFrame frame;
 
@@ -198,7 +199,7 @@ legit4 (const Legit *legit, GString *said)
   hostile_put (&frame, "\0\0\0\0\0\0", 6);
   hostile_put (&frame, guest->peer, 4);
   g_string_append_printf (said, "arp %d", ask (legit, &frame, is_arp_reply, 0));
-  g_string_append_printf (said, " dhcp %d", legit->servers && does_dhcp (legit));
+  g_string_append_printf (said, " dhcp %d", leased);
 
   hostile_put_ether (&frame, guest, guest->peer_mac, ETH_P_IP);
   hostile_put_ip (&frame, guest->ip, world, 1, 8, 0, NULL, 0);
