@@ -182,7 +182,8 @@ hostile_add_spoofed_ip (HostileGuest *guest)
     hostile_put_udp (&frame, 5000, 7, HOSTILE_MARK);
     hostile_add_link (guest, &frame);
   }
-  for (size_t i = 0; i < G_N_ELEMENTS (destinations); i++) {
+  /* On a LAN whom a frame is handed to is the guest's to choose; not all of them at once. */
+  for (size_t i = 0; i < (guest->lan ? 2 : G_N_ELEMENTS (destinations)); i++) {
     hostile_put_ether (&frame, guest, destinations[i], ETH_P_IP);
     hostile_put_inner (&frame, guest, ETH_P_IP);
     hostile_add_link (guest, &frame);

@@ -313,7 +313,7 @@ hostile_add_spoofed_ip6 (HostileGuest *guest)
       hostile_put_udp6 (&frame, source, to, 5000, 7, HOSTILE_MARK, strlen (HOSTILE_MARK));
       hostile_add_link (guest, &frame);
     }
-  for (size_t i = 0; i < G_N_ELEMENTS (macs); i++) { /* the truth, past the router */
+  for (size_t i = 0; i < (guest->lan ? 3 : G_N_ELEMENTS (macs)); i++) { /* the truth, past the router */
     hostile_put_ether (&frame, guest, macs[i], ETH_P_IPV6);
     hostile_put_inner (&frame, guest, ETH_P_IPV6);
     hostile_add_link (guest, &frame);
