@@ -352,7 +352,7 @@ floe_usbguard_parse (GBytes *text, const char *source, GError **error)
 {
   g_autoptr (GPtrArray) rules = g_ptr_array_new_with_free_func (rule_free);
   size_t size;
-  const char *at = g_bytes_get_data (text, &size), *end = at + size;
+  const char *at = g_bytes_get_data (text, &size), *end = size > 0 ? at + size : at; /* no bytes: AT may be NULL */
   const char *bad;
   unsigned number = 0;
 

@@ -388,7 +388,7 @@ test_never_wider (void)
   g_autoptr (GRand) rand = g_rand_new_with_seed (31);
   unsigned opened = 0, allowed = 0;
 
-  for (unsigned i = 0; i < 800; i++) {
+  for (unsigned i = 0; i < 500; i++) {
     g_autoptr (GString) file = g_string_new (NULL);
     g_autoptr (GBytes) text = NULL;
     g_autoptr (GError) error = NULL;
@@ -407,9 +407,9 @@ test_never_wider (void)
     document = document_of (import->json);
     judge (rand, file->str, rules, floe_policy_document_content (document), &opened, &allowed);
   }
-  g_test_message ("32000 devices: %u opened by the translation, %u by the files", opened, allowed / 6);
+  g_test_message ("20000 devices: %u opened by the translation, %u by the files", opened, allowed / 6);
   /* A translation that opens nothing would pass as well. */
-  g_assert_cmpuint (opened, >, 1500);
+  g_assert_cmpuint (opened, >, 900);
 }
 
 int
