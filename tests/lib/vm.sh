@@ -21,6 +21,7 @@
 #   /work/outer-qmp, a name for the QMP monitor of the QEMU that the script runs in, already past its greeting and negotiation: for
 #   plugging and pulling devices; one request a line (tests/tools/vm-qmp.c). The same QEMU has another monitor outside, at
 #   $VM_QMP (vm_qmp COMMAND [ARGUMENTS-AS-JSON]).
+# FLOE_VM_BUILD in the environment: another build to use, such as build/gcc of a host whose libraries Debian 13 has too; nothing is built then.
 # QEMU has the controllers that q35 has, and virtio; USB controllers, network cards and disks are for VM_ARGS.
 
 . "$SOURCE/tests/lib/debian13.sh"
@@ -43,6 +44,7 @@ vm_prepare() {
   "$SOURCE/tests/lib/trixie.sh" vm "${vm_packages[@]}" >/dev/null
   VM_BOOT=$(vm_made boot vm-initrd.sh "${vm_modules[@]}") || die 'kernel, initrd and root file system of the test machine'
   export VM_BOOT
+  [ -z "${FLOE_VM_BUILD:-}" ] || return 0
   say 'building for Debian 13'
   debian13_build "$(debian13_tree)" gcc || die 'build for Debian 13'
 }
@@ -107,7 +109,7 @@ vm_start() {
     -chardev file,id=console,path="$VM_LOG" -serial chardev:console \
     -drive if=none,id=root,format=raw,readonly=on,file="$VM_BOOT/root.erofs" -device virtio-blk-pci,drive=root \
     -virtfs local,path="$SOURCE",mount_tag=source,security_model=none,readonly=on,multidevs=remap \
-    -virtfs local,path="$SOURCE/build/debian13/gcc",mount_tag=build,security_model=none,readonly=on,multidevs=remap \
+    -virtfs local,path="${FLOE_VM_BUILD:-$SOURCE/build/debian13/gcc}",mount_tag=build,security_model=none,readonly=on,multidevs=remap \
     -virtfs local,path="$VM_DIR",mount_tag=work,security_model=none,multidevs=remap \
     -device virtio-serial-pci -device virtio-rng-pci \
     -chardev file,id=output,path="$WORK/$name.fifo" -device virtserialport,chardev=output,name=output \
