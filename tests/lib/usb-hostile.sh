@@ -144,7 +144,7 @@ hostile_topology() {
     slurp "$root/authorized_default"
     [ "${SLURPED//[[:space:]]/}" = 0 ] || fails "authorized_default of ${root##*/} stays ${SLURPED//[[:space:]]/}"
   done
-  vm-qmp device_add '{"driver":"qemu-xhci","id":"late","bus":"hot"}' 
+  vm-qmp device_add '{"driver":"qemu-xhci","id":"late","bus":"hot"}'
   plug '{"driver":"usb-storage","id":"d","bus":"late.0","drive":"other","serial":"RW-1x"}'
   expect 'a stick on a controller that has just come' "$CAME" block no-storage ''
   pull d "$CAME"
