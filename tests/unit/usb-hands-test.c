@@ -805,6 +805,26 @@ test_no_keyboard (Fixture *f, gconstpointer data)
   assert_is (f, "1-1", "authorized", "0");
 }
 
+/* Words for the person; one that is several things is none of them. */
+static void
+test_kinds (Fixture *f, gconstpointer data)
+{
+  static const char *const kinds[] = { "hub", "keyboard", "storage", "device", "camera", "scanner" };
+  GPtrArray *devices;
+
+  (void)data;
+  plug (f, "1-1", 2, keyboard, sizeof keyboard, 1);
+  plug (f, "1-2", 3, stick, sizeof stick, 1);
+  plug (f, "1-3", 4, composite, sizeof composite, 2);
+  plug (f, "1-4", 5, camera, sizeof camera, 1);
+  plug (f, "1-5", 6, scanner, sizeof scanner, 1);
+  floe_usb_rescan (f->usb);
+  devices = floe_usb_devices (f->usb);
+  g_assert_cmpuint (devices->len, ==, G_N_ELEMENTS (kinds));
+  for (guint i = 0; i < devices->len; i++)
+    g_assert_cmpstr (((const FloeUsbDevice *)g_ptr_array_index (devices, i))->kind, ==, kinds[i]);
+}
+
 /* -- Pure ------------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -884,6 +904,7 @@ main (int argc, char **argv)
   ADD ("/usb-hands/locked", test_locked);
   ADD ("/usb-hands/last-keyboard", test_last_keyboard);
   ADD ("/usb-hands/no-keyboard", test_no_keyboard);
+  ADD ("/usb-hands/kinds", test_kinds);
   g_test_add_func ("/usb-hands/reach", test_reach);
   g_test_add_func ("/usb-hands/answers", test_answers);
   return g_test_run ();
