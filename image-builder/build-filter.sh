@@ -17,8 +17,8 @@ usage() {
   cat <<TXT
 usage: $program [OPTION...] OUTPUT.raw
 
-  --rules FILE        nft commands that fill chain "policy" of table "inet filter": what may go from inside to the uplink, and what comes
-                      to meet it. Without it all of that may: add rule inet filter policy accept
+  --rules FILE        nft commands that fill chain "own" of table "inet filter": what may go from inside to the uplink, and what comes
+                      to meet it. Without it all of that may: add rule inet filter own accept
   --suite NAME        Debian release (trixie)
   --mirror URL        archive (the one that this host's apt uses)
   --fresh             make the tree again even if the cache has it
@@ -87,13 +87,13 @@ mkdir -p "$tree/floe"
 
 cat >"$tree/floe/base.nft" <<'NFT'
 table inet filter {
-  chain policy {
+  chain own {
   }
   chain forward {
     type filter hook forward priority filter; policy drop;
     ct state established,related accept
     ct state invalid drop
-    iifname "eth1" oifname "eth0" ct state new jump policy
+    iifname "eth1" oifname "eth0" ct state new jump own
   }
   chain input {
     type filter hook input priority filter; policy drop;
@@ -108,7 +108,7 @@ table inet filter {
   }
 }
 NFT
-if [ -n "$rules" ]; then cp "$rules" "$tree/floe/rules.nft"; else echo 'add rule inet filter policy accept' >"$tree/floe/rules.nft"; fi
+if [ -n "$rules" ]; then cp "$rules" "$tree/floe/rules.nft"; else echo 'add rule inet filter own accept' >"$tree/floe/rules.nft"; fi
 
 cat >"$tree/floe/init" <<'SH'
 #!/bin/busybox sh
@@ -205,8 +205,8 @@ inside() {
 }
 say 'rules'
 inside nft -f /floe/base.nft 2>"$work/log" || { cat "$work/log" >&2; fail 'this kernel cannot try the rules'; }
-inside sh -c 'nft -f /floe/base.nft && nft -f /floe/rules.nft && nft list chain inet filter policy >/dev/null' 2>"$work/log" ||
-  { cat "$work/log" >&2; fail "--rules ${rules:--}: refused by nft, see above; commands such as 'add rule inet filter policy ip daddr 192.0.2.0/24 accept' wanted"; }
+inside sh -c 'nft -f /floe/base.nft && nft -f /floe/rules.nft && nft list chain inet filter own >/dev/null' 2>"$work/log" ||
+  { cat "$work/log" >&2; fail "--rules ${rules:--}: refused by nft, see above; commands such as 'add rule inet filter own ip daddr 192.0.2.0/24 accept' wanted"; }
 say 'disk'
 inside sh /floe/build >"$work/log" 2>&1 || { tail -n 15 "$work/log" >&2; fail 'no disk could be made; the last lines are above'; }
 mkdir -p "$(dirname "$output")"

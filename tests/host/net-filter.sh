@@ -8,7 +8,7 @@ before_sandbox() {
   export FILTER_IMAGE
   mkdir -p "$SOURCE/build/work"
   # All that policy allows, but for udp, which the host's rules allow too.
-  printf 'add rule inet filter policy meta l4proto udp counter drop\nadd rule inet filter policy accept\n' >"$SOURCE/build/work/filter.nft"
+  printf 'add rule inet filter own meta l4proto udp counter drop\nadd rule inet filter own accept\n' >"$SOURCE/build/work/filter.nft"
   "$BUILD/bin/floe-image" build-filter --rules "$SOURCE/build/work/filter.nft" "$FILTER_IMAGE"
 }
 . "$(dirname "$0")/../lib/host.sh"
