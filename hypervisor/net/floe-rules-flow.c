@@ -15,6 +15,8 @@
 #define HELD_S (5 * 24 * 60 * 60)
 #define HELD_MAX 65536
 #define BOUND_MAX 16384
+/* Packets of a flow that are refused before a TCP connection is reset. */
+#define CUT_REFUSALS 3
 
 typedef struct {
   const FloeRulesInput *input;
@@ -294,14 +296,19 @@ end_judging (const Flow *flow, const FloeSide *side)
     fill_cut (rule, NULL);
     floe_rule_log (rule, flow->identity->tap, "drop", "floe-cut");
   }
-  for (unsigned tcp = reset; tcp < 2; tcp--) {
-    FloeRule *rule = floe_chain_add_counted (side->table, side->chain, cut, "floe-cut", tcp ? FLOE_VERDICT_REJECT : FLOE_VERDICT_DROP,
-                                             TRUE);
+  /* A packet that is on its way while rules are exchanged may meet old rules whose sets have just gone, and find itself in none of them.
+   * It is lost then, which is no harm; but a connection must not be reset for it. So that needs three refusals one after the other: there
+   * are not that many packets of one flow on their way at a time. */
+  for (uint32_t refusals = reset ? CUT_REFUSALS : 1; refusals > 0; refusals--) {
+    gboolean last = refusals == CUT_REFUSALS;
+    FloeRule *rule = floe_chain_add_counted (side->table, side->chain, cut, "floe-cut", last ? FLOE_VERDICT_REJECT : FLOE_VERDICT_DROP, TRUE);
 
-    if (tcp)
+    if (refusals > 1) {
       floe_rule_number (rule, FLOE_FIELD_PROTOCOL, IPPROTO_TCP);
+      floe_rule_host (rule, FLOE_FIELD_MARK, FLOE_MARK_CUT (flow->identity->slot) | (refusals - 1));
+    }
     fill_cut (rule, NULL);
-    accept_marked (rule, FLOE_MARK_CUT (flow->identity->slot));
+    accept_marked (rule, FLOE_MARK_CUT (flow->identity->slot) | MIN (refusals, CUT_REFUSALS - 1));
   }
   floe_chain_add_drop (flow->input, side->table, side->chain, egress ? "default-to" : "default-from", "default", NULL, NULL);
 }

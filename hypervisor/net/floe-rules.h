@@ -230,7 +230,7 @@ typedef struct {
 } FloeRuleset;
 
 /* A flow's connection tracking mark says who has judged it and when: OURS, slot, generation; with WATCHED besides, each packet of it is
- * judged again (rates, time windows); with WATCHED and without OURS it has been refused after it had been allowed. */
+ * judged again (rates, time windows); with WATCHED and without OURS it has been refused after it had been allowed, so many times as the last two bits say. */
 #define FLOE_MARK_WATCHED 0x80000000u
 #define FLOE_MARK_OURS 0x40000000u
 #define FLOE_MARK_CUT(slot) (FLOE_MARK_WATCHED | (uint32_t)(slot) << 16)
