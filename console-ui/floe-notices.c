@@ -9,6 +9,7 @@
 
 #define NAME_MAX_CHARS 48
 #define RULE_MAX_CHARS 64
+#define PROBLEM_MAX_CHARS 160
 /* Devices remembered; past it the oldest are forgotten, which can only make them heard again within the limit of notices. */
 #define REMEMBERED 64
 
@@ -107,12 +108,16 @@ floe_notices_usb (FloeNotices *notices, const char *kind, GVariant *fields, gint
   g_autofree char *name = NULL;
   g_autofree char *rule = NULL;
   g_autofree char *what = NULL;
+  g_autofree char *problem = NULL;
+  gboolean undelivered;
   guint16 vendor = 0, product = 0;
   gboolean enforced = TRUE;
 
   if (strcmp (kind, "usb") != 0 || !g_variant_is_of_type (fields, G_VARIANT_TYPE_VARDICT))
     return NULL;
-  if (strcmp (string_field (fields, "verdict"), "block") != 0)
+  problem = floe_text_plain (string_field (fields, "problem"), PROBLEM_MAX_CHARS);
+  undelivered = strcmp (string_field (fields, "verdict"), "machine") == 0 && problem[0] != '\0';
+  if (strcmp (string_field (fields, "verdict"), "block") != 0 && !undelivered)
     return NULL;
   name = floe_text_plain (string_field (fields, "name"), NAME_MAX_CHARS);
   rule = floe_text_plain (string_field (fields, "rule"), RULE_MAX_CHARS);
@@ -124,6 +129,9 @@ floe_notices_usb (FloeNotices *notices, const char *kind, GVariant *fields, gint
       || !may_show (notices, now))
     return NULL;
   what = floe_usb_what (fields);
+  if (undelivered)
+    /* Translators: %1$s is a device, such as: USB storage “DataTraveler”, %2$s says why. */
+    return g_strdup_printf (_ ("%1$s is not connected: %2$s"), what, problem);
   if (!enforced)
     /* Translators: %1$s is a device, such as: USB storage “DataTraveler”, %2$s the name of a rule. USB rules are tried out and not
      * enforced here. */

@@ -308,6 +308,14 @@ save_answers (FloeUsb *usb)
     floe_debug ("remembered USB answers not written", "REASON", error->message);
 }
 
+/* What the policy does not ask any more in that way. */
+static void
+prune_answers (FloeUsb *usb)
+{
+  if (usb->content != NULL && usb->answers != NULL && floe_usb_answers_prune (usb->answers, usb->content))
+    save_answers (usb);
+}
+
 FloeUsb *
 floe_usb_new (const FloeUsbOptions *options, GError **error)
 {
@@ -329,6 +337,7 @@ floe_usb_new (const FloeUsbOptions *options, GError **error)
   /* What our former life numbered, in QEMU too, is not numbered again. */
   usb->serials = (guint64)g_get_monotonic_time ();
   load_answers (usb);
+  prune_answers (usb);
   /* Listening comes before the first reading, so that nothing can slip in between. */
   if (strcmp (usb->sysfs, "/sys") == 0) {
     usb->monitor = floe_usb_monitor_new (bus_changed, usb, error);
@@ -362,8 +371,7 @@ void
 floe_usb_set_content (FloeUsb *usb, const FloePolicyContent *content)
 {
   usb->content = content;
-  if (content != NULL && usb->answers != NULL && floe_usb_answers_prune (usb->answers, content))
-    save_answers (usb);
+  prune_answers (usb);
   /* Rules held under the old policy mean nothing under the new one; devices are decided again in the order they came. */
   for (guint i = 0; i < usb->devices->len; i++) {
     FloeUsbOne *one = g_ptr_array_index (usb->devices, i);

@@ -25,7 +25,12 @@ test_words (void)
   g_autofree char *nameless = notice (notices, "usb",
                                       "{'vendor': <uint16 0x951>, 'product': <uint16 1>, 'verdict': <'block'>, 'rule': <'r'>}", 0);
   g_autofree char *observed = notice (notices, "usb", "{'name': <'X'>, 'verdict': <'block'>, 'rule': <'r'>, 'enforced': <false>}", 0);
+  g_autofree char *undelivered = notice (notices, "usb",
+                                          "{'kind': <'scanner'>, 'name': <'LiDE'>, 'verdict': <'machine'>, 'rule': <'r'>, "
+                                          "'problem': <'machine office does not run'>}",
+                                          0);
 
+  g_assert_cmpstr (undelivered, ==, "USB scanner or camera “LiDE” is not connected: machine office does not run");
   g_assert_cmpstr (text, ==, "Blocked by your organisation: USB storage “DataTraveler”, rule no-storage");
   g_assert_cmpstr (nameless, ==, "Blocked by your organisation: USB device 0951:0001, rule r");
   g_assert_cmpstr (observed, ==, "Your organisation's rules would block: USB device “X”, rule r");
