@@ -4,56 +4,12 @@
 # on every way out. What is allowed arrives, and nothing else: at start, under replacement, with the loader killed, adopted, recreated.
 # First the same frames against a list of denials on a bridge, to show that the watchers do see a leak.
 . "$(dirname "$0")/../lib/host.sh"
+. "$SOURCE/tests/lib/net-world.sh"
 for program in nft ip socat dnsmasq; do need "$program"; done
-TOOLS=$BUILD/tests
 POLICY=$SOURCE/tests/golden/net/host.json
 ROUNDS=${ROUNDS:-3}
 
-# -- The world: 198.51.100.10 answers, .11 is there and must never hear anything.
-ip netns add world
-ip link add uplink type veth peer name far netns world
-ip addr add 198.51.100.1/24 dev uplink
-ip link set uplink up
-in_world() { ip netns exec world "$@"; }
-in_world ip link set lo up
-in_world ip addr add 198.51.100.10/24 dev far
-in_world ip addr add 198.51.100.11/24 dev far
-in_world ip addr add 203.0.113.1/32 dev far
-in_world ip link set far up
-in_world socat TCP-LISTEN:80,bind=198.51.100.10,fork,reuseaddr PIPE 2>/dev/null &
-in_world socat UDP-RECVFROM:7,bind=198.51.100.10,fork,reuseaddr PIPE 2>/dev/null &
-# A way to everywhere: what stops a packet must be the filter, not a missing route.
-ip route add default via 198.51.100.10
-
-# start_guest NAME TAP-OR-FD SLOT: the control FIFO is NAME.in, the answers NAME.out.
-obey() { # obey NAME WORDS...: one command, one answer line on standard output
-  local name=$1 before; shift
-  before=$(wc -l <"$name.out")
-  echo "$*" >"$name.in"
-  wait_for 120 "$name to answer '$*'" eval "[ \$(wc -l <$name.out) -gt $before ]"
-  tail -n 1 "$name.out"
-}
-field() { # field NAME LINE: the word after NAME
-  awk -v name="$1" '{ for (i = 1; i < NF; i++) if ($i == name) { print $(i + 1); exit } }' <<<"$2"
-}
-watchers=()
-start_watch() { # start_watch NAME COMMAND...
-  local name=$1; shift
-  "$@" >"$name.watch" & watchers+=($!)
-  wait_for 10 "watcher $name" grep -q watching "$name.watch"
-}
-watched=0
-end_watch() { # adds all watchers' marked frames to `watched`, and what good ones the world saw to `heard`
-  local name count
-  # PIDs of this shell's own children.
-  kill "${watchers[@]}"; wait "${watchers[@]}" || die 'a watcher failed'
-  watchers=(); watched=0
-  for name in "$@"; do
-    count=$(field hostile "$(tail -n 1 "$name.watch")")
-    [ "$count" = 0 ] || say "watcher $name saw $count hostile frames"
-    watched=$((watched + count))
-  done
-}
+make_world
 
 # -- The naive way: a bridge with a list of denials, of everything that one thinks of.
 say 'naive: a list of denials on a bridge'
