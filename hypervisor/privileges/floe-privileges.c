@@ -18,7 +18,7 @@ static const unsigned needed[] = {
   CAP_DAC_READ_SEARCH,  /* the spool and the chunk store are the agent's, the cache directories nbdkit's: bound into jails, read */
   CAP_NET_ADMIN,        /* taps, packet filter, connection tracking; the DHCP server's ARP entries */
   CAP_NET_RAW,          /* the socket that sees leases on a LAN; only to hand on: the DHCP server's router advertisements */
-  CAP_NET_BIND_SERVICE, /* only to hand on: the DHCP server's port 67 */
+  CAP_NET_BIND_SERVICE, /* port 53 of the links, for resolvers; to hand on: the DHCP server's port 67 */
 };
 
 static gboolean
