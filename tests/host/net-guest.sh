@@ -66,10 +66,10 @@ say "both guests are up after $((SECONDS - began)) s"
 say 'by name, and what the name stands for only then'
 tell $one 'curl --silent --max-time 4 http://198.51.100.20/Packages' && die 'the address of a name that nobody asked for was open'
 tell $one 'curl --silent --show-error --max-time 4 http://198.51.100.21/Packages' && die 'another address of the repository was reached'
-tell $one "echo 'deb [trusted=yes] http://repo.example.test/ ./' >/etc/apt/sources.list && apt-get -q update && apt-get -q -y install floe-hello && cat /usr/share/floe-hello/hello" \
+tell_long $one 400 "echo 'deb [trusted=yes] http://repo.example.test/ ./' >/etc/apt/sources.list && apt-get -q -o Acquire::Languages=none update && apt-get -q -y install floe-hello && cat /usr/share/floe-hello/hello" \
   >"$LOGS/apt.txt" || { cat "$LOGS/apt.txt" >&2; die 'apt by name'; }
 [ "$(tail -n 1 "$LOGS/apt.txt")" = 'from the repository' ] || { cat "$LOGS/apt.txt" >&2; die 'the package was not installed'; }
-tell $one "echo 'deb [trusted=yes] http://198.51.100.21/ ./' >/etc/apt/sources.list && apt-get -q -o Acquire::http::Timeout=5 -o Acquire::Retries=0 -o APT::Update::Error-Mode=any update" \
+tell_long $one 400 "echo 'deb [trusted=yes] http://198.51.100.21/ ./' >/etc/apt/sources.list && apt-get -q -o Acquire::Languages=none -o Acquire::http::Timeout=5 -o Acquire::Retries=0 -o APT::Update::Error-Mode=any update" \
   >"$LOGS/apt-address.txt" && { cat "$LOGS/apt-address.txt" >&2; die 'apt by address'; }
 tell $one 'curl --silent --max-time 4 http://other.example.test/Packages' && die 'a name that no rule names was reached'
 grep -q 'other.example.test' "$CONTROL/dns.log" && die 'a name that no rule names was asked outside'

@@ -9,7 +9,7 @@ GUEST_CONTROL=198.51.100.9
 published_guest() {
   local image=$FLOE_CACHE/guest.$$.raw key
   key=$(cat "$SOURCE"/image-builder/build-desktop.sh "$SOURCE"/server-sync/image/*.[ch] "$SOURCE"/policy/signing/*.[ch] \
-    "$SOURCE"/image-builder/*.c "$SOURCE"/tests/lib/guest.sh | sha256sum | cut -c1-16)
+    "$SOURCE"/image-builder/*.c <(declare -f make_controlled) | sha256sum | cut -c1-16)
   PUBLISHED=$FLOE_CACHE/guest-$key
   export PUBLISHED
   exec 7>"$PUBLISHED.lock"
@@ -92,6 +92,14 @@ tell() {
   wait_for 150 "guest $me to answer '$*'" test -e "$CONTROL/$me.status"
   cat "$CONTROL/$me.output"
   return "$(cat "$CONTROL/$me.status")"
+}
+# tell_long MAC SECONDS COMMAND: the same for what may take longer than a command may.
+tell_long() {
+  local guest=$1 seconds=$2; shift 2
+  tell "$guest" "rm -f /run/long.*; setsid bash -c $(printf %q "($*) >/run/long.output 2>&1 </dev/null; echo \$? >/run/long.part; mv /run/long.part /run/long.status") >/dev/null 2>&1 &" >/dev/null
+  wait_for "$seconds" "guest $guest to be done with '$*'" tell "$guest" 'test -e /run/long.status'
+  tell "$guest" 'cat /run/long.output'
+  return "$(tell "$guest" 'cat /run/long.status')"
 }
 # guest_is_up MAC: it has asked for commands.
 guest_is_up() { [ -e "$CONTROL/${1//:/}.seen" ]; }
