@@ -190,6 +190,18 @@ floe_rules_table_last_set (FloeTable *table)
   return g_ptr_array_index (table->sets, table->sets->len - 1);
 }
 
+const FloeSet *
+floe_rules_find_set (const FloeTable *table, const char *name)
+{
+  for (guint i = 0; i < table->sets->len; i++) {
+    const FloeSet *set = g_ptr_array_index (table->sets, i);
+
+    if (strcmp (set->name, name) == 0)
+      return set;
+  }
+  return NULL;
+}
+
 const char *
 floe_rules_table_count (FloeTable *table, const char *name, const char *id, gboolean allowed, gboolean final)
 {

@@ -15,6 +15,8 @@ FloeChain *floe_rules_table_add_chain (FloeTable *table, const char *name, FloeH
 const char *floe_rules_table_add_set (FloeTable *table, char *name, FloeSetType type, FloeSetKind kind, FloeSetData data,
                                 GArray *elements);
 FloeSet *floe_rules_table_last_set (FloeTable *table);
+/* NULL when there is none of that name. */
+const FloeSet *floe_rules_find_set (const FloeTable *table, const char *name);
 
 /* Makes the counter unless it is there; the name that rules and elements borrow. */
 const char *floe_rules_table_count (FloeTable *table, const char *name, const char *id, gboolean allowed, gboolean final);

@@ -236,6 +236,29 @@ match_from (const Link *link, FloeRule *rule, FloeField field, From from)
     match_guest6 (link, rule, field);
 }
 
+/* The guest's own addresses, as targets: nft has no way to say in its language that one of a set stands there. */
+static unsigned
+n_targets (const Link *link)
+{
+  return link->bridged ? floe_rules_find_set (link->table, link->guest6)->elements->len : 2;
+}
+
+static void
+match_target (const Link *link, FloeRule *rule, unsigned index)
+{
+  if (link->bridged) {
+    const FloeSet *own = floe_rules_find_set (link->table, link->guest6);
+    uint8_t bytes[16];
+
+    for (unsigned i = 0; i < 16; i++)
+      bytes[i] = (uint8_t)(g_array_index (own->elements, FloeElement, index).first >> (120 - 8 * i));
+    floe_rule_bytes (rule, FLOE_FIELD_ND_TARGET, bytes);
+  } else if (index == 0)
+    floe_rule_prefix (rule, FLOE_FIELD_ND_TARGET, link_local, 8);
+  else
+    floe_rule_bytes (rule, FLOE_FIELD_ND_TARGET, link->identity->guest6);
+}
+
 /* ICMPv6 as neighbour discovery wants it (RFC 4861): type at its fixed place, whole, not forwarded by anyone. */
 static void
 match_nd (FloeRule *rule, unsigned type)
@@ -285,18 +308,18 @@ allow_solicitations (Link *link, From from)
 
 /* Whether anyone else has the guest's own (RFC 4862, 5.4). */
 static void
-allow_detection (Link *link, From target)
+allow_detection (Link *link, unsigned target)
 {
   FloeRule *rule = nd_from_guest (link, TRUE);
 
   floe_rule_bytes (rule, FLOE_FIELD_IP6_SOURCE, floe_any_ip);
   floe_rule_prefix (rule, FLOE_FIELD_IP6_DESTINATION, solicited, 13);
   match_nd (rule, ND_NEIGHBOR_SOLICIT);
-  match_from (link, rule, FLOE_FIELD_ND_TARGET, target);
+  match_target (link, rule, target);
 }
 
 static void
-allow_advertisements (Link *link, From from, From target)
+allow_advertisements (Link *link, From from, unsigned target)
 {
   for (unsigned multicast = 0; multicast < 2; multicast++) {
     FloeRule *rule = nd_from_guest (link, multicast);
@@ -305,7 +328,7 @@ allow_advertisements (Link *link, From from, From target)
     if (multicast)
       floe_rule_bytes (rule, FLOE_FIELD_IP6_DESTINATION, all_nodes);
     match_nd (rule, ND_NEIGHBOR_ADVERT);
-    match_from (link, rule, FLOE_FIELD_ND_TARGET, target);
+    match_target (link, rule, target);
   }
 }
 
@@ -316,10 +339,11 @@ fill_nd_from_guest (Link *link)
 
   for (From from = first; from < N_FROM; from++) {
     allow_solicitations (link, from);
-    allow_detection (link, from);
-    for (From target = first; target < N_FROM; target++)
+    for (unsigned target = 0; target < n_targets (link); target++)
       allow_advertisements (link, from, target);
   }
+  for (unsigned target = 0; target < n_targets (link); target++)
+    allow_detection (link, target);
   for (unsigned i = 0; i < 2; i++) {
     FloeRule *rule = nd_from_guest (link, TRUE);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "hypervisor/net/floe-rules-netlink.h"
 
+#include "hypervisor/net/floe-rules-build.h"
 #include "hypervisor/net/floe-rules-messages.h"
 
 #include <libnftnl/chain.h>
@@ -445,18 +446,6 @@ floe_rules_generation (FloeNetlink *netlink, const FloeNetIdentity *identity, ui
 
 /* -- Elements put in while rules are in force --------------------------------------------------------------------------- */
 
-static const FloeSet *
-find_set (const FloeTable *table, const char *name)
-{
-  for (guint i = 0; i < table->sets->len; i++) {
-    const FloeSet *set = g_ptr_array_index (table->sets, i);
-
-    if (strcmp (set->name, name) == 0)
-      return set;
-  }
-  return NULL;
-}
-
 static FloeElement
 element_of (const FloePolicyAddress *address)
 {
@@ -497,7 +486,7 @@ floe_rules_bind_all (FloeNetlink *netlink, const FloeNetIdentity *identity, cons
     const FloeRulesBinding *binding = &bindings[i];
     g_autofree char *name
         = g_strdup_printf ("rule-%s-%s", binding->rule_id, binding->address.family == 4 ? "names4" : "names6");
-    const FloeSet *set = find_set (ruleset->flow, name);
+    const FloeSet *set = floe_rules_find_set (ruleset->flow, name);
     FloeElement element = element_of (&binding->address);
     uint64_t left;
 
@@ -536,7 +525,7 @@ floe_rules_pin (FloeNetlink *netlink, const FloeNetIdentity *identity, const Flo
     return FALSE;
   for (unsigned flow = 0; flow < 2; flow++) {
     const FloeTable *table = flow ? ruleset->flow : ruleset->link;
-    const FloeSet *set = find_set (table, "guest4");
+    const FloeSet *set = floe_rules_find_set (table, "guest4");
 
     if (set == NULL || guest->family != 4)
       return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "%s: this card learns no %s address", identity->tap,

@@ -21,6 +21,7 @@
 #define TYPE_INET_SERVICE 13u
 #define TYPE_ICMP6 29u
 #define TYPE_IFNAME 41u
+#define HOST_ENDIAN 1u /* its include/datatype.h likewise */
 #define FLOW_TYPE(address) (TYPE_INET_PROTO << 12 | (address) << 6 | TYPE_INET_SERVICE)
 #define HELD_TYPE(address) (FLOW_TYPE (address) << 6 | TYPE_INET_SERVICE)
 
@@ -147,6 +148,21 @@ put_all_elements (FloeBatch *batch, const FloeTable *table, const FloeSet *from,
   }
 }
 
+/* What only listings look at: the comment, and that names of interfaces are no numbers of the network's. */
+static void
+set_notes (struct nftnl_set *set, const FloeSet *from)
+{
+  struct nftnl_udata_buf *data = nftnl_udata_buf_alloc (NFT_USERDATA_MAXLEN);
+
+  if (from->type == FLOE_TYPE_CARD)
+    nftnl_udata_put_u32 (data, NFTNL_UDATA_SET_KEYBYTEORDER, HOST_ENDIAN);
+  if (from->comment != NULL)
+    nftnl_udata_put_strz (data, NFTNL_UDATA_SET_COMMENT, from->comment);
+  if (nftnl_udata_buf_len (data) > 0)
+    nftnl_set_set_data (set, NFTNL_SET_USERDATA, nftnl_udata_buf_data (data), nftnl_udata_buf_len (data));
+  nftnl_udata_buf_free (data);
+}
+
 void
 floe_put_set (FloeBatch *batch, const FloeTable *table, const FloeSet *from, uint32_t id)
 {
@@ -163,13 +179,7 @@ floe_put_set (FloeBatch *batch, const FloeTable *table, const FloeSet *from, uin
     nftnl_set_set_u32 (set, NFTNL_SET_DATA_TYPE, NFT_DATA_VERDICT);
   if (from->size != 0)
     nftnl_set_set_u32 (set, NFTNL_SET_DESC_SIZE, from->size);
-  if (from->comment != NULL) {
-    struct nftnl_udata_buf *data = nftnl_udata_buf_alloc (NFT_USERDATA_MAXLEN);
-
-    nftnl_udata_put_strz (data, NFTNL_UDATA_SET_COMMENT, from->comment);
-    nftnl_set_set_data (set, NFTNL_SET_USERDATA, nftnl_udata_buf_data (data), nftnl_udata_buf_len (data));
-    nftnl_udata_buf_free (data);
-  }
+  set_notes (set, from);
   nftnl_set_nlmsg_build_payload (floe_batch_add (batch, NFT_MSG_NEWSET, floe_family_of (table), NLM_F_CREATE,
                                                  "nftables: set %s of %s %s", from->name, floe_family_name (table->netdev),
                                                  table->name),

@@ -2,6 +2,7 @@
 #include "common/floe-cli.h"
 #include "common/floe-log.h"
 #include "hypervisor/net/floe-rules-netlink.h"
+#include "tests/lib/net-cases.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -124,6 +125,27 @@ take_away (int argc, char **argv, GError **error)
   (void) argc;
   (void) argv;
   return netlink != NULL && card_of (&identity, error) && floe_rules_remove (netlink, identity.tap, error);
+}
+
+/* Rule sets of every kind (tests/lib/net-cases.h): their names, or one put in force twice. */
+static gboolean
+render (int argc, char **argv, GError **error)
+{
+  g_autoptr (FloeNetlink) netlink = floe_netlink_open (NETLINK_NETFILTER, error);
+  const char *name;
+
+  if (netlink == NULL)
+    return FALSE;
+  for (unsigned i = 0;; i++) {
+    g_autoptr (FloeRuleset) ruleset = net_case (i, &name);
+
+    if (ruleset == NULL)
+      return argc < 2 || floe_error_set (error, FLOE_ERROR_NOT_FOUND, "no case '%s'", argv[1]);
+    if (argc < 2)
+      printf ("%s\n", name);
+    else if (g_str_equal (argv[1], name))
+      return floe_rules_load (netlink, ruleset, TRUE, error) && floe_rules_load (netlink, ruleset, TRUE, error);
+  }
 }
 
 /* -- Traffic ------------------------------------------------------------------------------------------------------------ */
@@ -270,7 +292,7 @@ int
 main (int argc, char **argv)
 {
   static const FloeCommand commands[]
-      = { { "load", "RULES", "put a card's tables in force", load }, { "remove", "", "take them away", take_away },
+      = { { "load", "RULES", "put a card's tables in force", load }, { "remove", "", "take them away", take_away }, { "render", "[CASE]", "put a rule set of some kind in force", render },
           { "sink", "PORT", "count what comes", sink }, { "send", "ADDRESS PORT MS [udp]", "send", send_all }, { "talk", "ADDRESS PORT CONNECTIONS", "keep connections up", talk },
           { NULL, NULL, NULL, NULL } };
 

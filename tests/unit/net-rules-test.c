@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "hypervisor/net/floe-rules-build.h"
 #include "hypervisor/net/floe-rules.h"
+#include "tests/lib/net-cases.h"
 
 #include <string.h>
 
@@ -68,6 +70,73 @@ test_golden (void)
   check_golden ("web-resolver.nft", web);
   check_golden ("none.nft", closed);
   check_golden ("mixed.nft", mixed);
+}
+
+/* Every kind of card and rule; tests/host/net-render.sh loads them, as text and over netlink. */
+static void
+test_cases (void)
+{
+  for (unsigned i = 0;; i++) {
+    const char *name;
+    g_autoptr (FloeRuleset) ruleset = net_case (i, &name);
+    g_autofree char *text = NULL;
+
+    if (ruleset == NULL)
+      break;
+    text = floe_ruleset_to_text (ruleset);
+    check_golden (name, text);
+  }
+}
+
+/* A time window cut where the kernel's day ends, joined where its parts touch. */
+static void
+test_times (void)
+{
+  static const FloePolicyWindow windows[] = { { 1, 0, 120 }, { 1, 120, 180 }, { 0x40, 1380, 1440 } };
+  const FloePolicyNetRule rule = { .id = "r", .windows = windows, .n_windows = 3 };
+  const struct {
+    int zone;
+    size_t n;
+    FloeRulesTime times[3];
+  } cases[] = { { 0, 2, { { 0, 0, 10799 }, { 6, 82800, 86399 } } },
+                { 3600, 3, { { 0, 0, 7199 }, { 6, 79200, 86399 } } },
+                { -7200, 2, { { 0, 3600, 17999 } } } };
+
+  for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GArray) times = floe_rules_times (&rule, cases[i].zone);
+    const FloeRulesTime *first = &g_array_index (times, FloeRulesTime, 0);
+
+    g_assert_cmpuint (first->day, ==, cases[i].times[0].day);
+    g_assert_cmpuint (first->first, ==, cases[i].times[0].first);
+    g_assert_cmpuint (first->last, ==, cases[i].times[0].last);
+  }
+}
+
+static void
+test_supported (void)
+{
+  const FloePolicyNetRule rules[] = { { .id = "plain" }, { .id = "slow", .rate = { 1, 0 } }, { .id = "told", .log = 1 } };
+  const FloePolicyWindow window = { 1, 0, 60 };
+  const FloePolicyNetRule timed = { .id = "timed", .windows = &window, .n_windows = 1 };
+  const struct {
+    const FloePolicyNetRule *rule;
+    unsigned lacks;
+    const char *named;
+  } cases[] = { { &rules[0], G_MAXUINT, NULL },
+                { &rules[1], FLOE_RULES_LACK_RATE, "slow" },
+                { &rules[1], FLOE_RULES_LACK_LOG, NULL },
+                { &rules[2], FLOE_RULES_LACK_LOG, "told" },
+                { &rules[2], FLOE_RULES_LACK_SAMPLE, NULL },
+                { &timed, FLOE_RULES_LACK_TIME, "timed" } };
+
+  for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
+    const FloePolicyNetwork network = { .name = "n", .mode = FLOE_POLICY_NETWORK_NAT, .egress = cases[i].rule, .n_egress = 1 };
+    g_autoptr (GError) error = NULL;
+
+    g_assert_cmpint (floe_rules_supported (&network, cases[i].lacks, &error), ==, cases[i].named == NULL);
+    if (cases[i].named != NULL)
+      g_assert_nonnull (strstr (error->message, cases[i].named));
+  }
 }
 
 static void
@@ -154,6 +223,9 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/net-rules/golden", test_golden);
+  g_test_add_func ("/net-rules/cases", test_cases);
+  g_test_add_func ("/net-rules/times", test_times);
+  g_test_add_func ("/net-rules/supported", test_supported);
   g_test_add_func ("/net-rules/pure", test_pure);
   g_test_add_func ("/net-rules/closed", test_closed);
   g_test_add_func ("/net-rules/identity", test_identity);
