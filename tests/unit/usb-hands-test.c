@@ -844,16 +844,17 @@ test_reach (void)
   }
 }
 
+#define DIGITS "0000000000000000000000000000000000000000000000000000000000000000"
+
 static void
 test_answers (void)
 {
   static const char *const bad[] = {
     "", "{}", "[]", "{\"floe\": 2, \"answers\": []}", "{\"floe\": 1, \"answers\": [], \"more\": 1}",
     "{\"floe\": 1, \"answers\": [{\"rule\": \"a\", \"device\": \"0\", \"port\": \"1-2\", \"choice\": \"host\"}]}",
-    "{\"floe\": 1, \"answers\": [{\"rule\": \"\", \"device\": \"" /* 64 digits follow */
-    "0000000000000000000000000000000000000000000000000000000000000000\", \"port\": \"1-2\", \"choice\": \"host\"}]}",
+    "{\"floe\": 1, \"answers\": [{\"rule\": \"\", \"device\": \"" DIGITS "\", \"port\": \"1-2\", \"choice\": \"host\"}]}",
   };
-  static const char device[] = "0000000000000000000000000000000000000000000000000000000000000000";
+  static const char device[] = DIGITS;
   g_autoptr (FloeUsbAnswers) answers = floe_usb_answers_new ();
   g_autoptr (FloeUsbAnswers) again = NULL;
   g_autoptr (GBytes) built = NULL;
