@@ -327,6 +327,9 @@ note_filter (const FloePolicyNetwork *network, GPtrArray *notes)
   if (!network->through->autostart)
     g_ptr_array_add (notes, g_strdup_printf ("network '%s' goes through machine '%s', which does not start with the endpoint (autostart): "
                                              "nothing passes until somebody starts it", network->name, network->through->id));
+  if (network->through->networks[0]->through == network->through)
+    g_ptr_array_add (notes, g_strdup_printf ("network '%s' goes through machine '%s', whose first network is an inner side: images of floe-image "
+                                             "build-filter take the first one for the way out", network->name, network->through->id));
 }
 
 void
