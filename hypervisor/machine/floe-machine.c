@@ -22,6 +22,7 @@ enum {
   EVENT_SHUTDOWN = 2,
   EVENT_NO_SPACE = 4,
   EVENT_IO_ERROR = 8,
+  EVENT_RESET = 16,
 };
 
 static const char *const state_names[] = {
@@ -759,6 +760,9 @@ handle_events (gpointer data)
     return G_SOURCE_REMOVE;
   if (events & EVENT_DESKTOP_UP)
     desktop_up (machine);
+  if (events & EVENT_RESET)
+    for (size_t i = 0; i < machine->run->n_cards; i++)
+      floe_net_card_guest_reset (machine->run->cards[i]);
   if (events & EVENT_NO_SPACE)
     floe_machine_wait_for_room (machine);
   if ((events & EVENT_IO_ERROR) && now >= machine->next_io_error) {
@@ -781,6 +785,8 @@ event_bit (const char *name, FloeJson *data)
     return floe_json_bool (floe_json_optional (data, "nospace")) ? EVENT_NO_SPACE : EVENT_IO_ERROR;
   if (strcmp (name, "SHUTDOWN") == 0)
     return EVENT_SHUTDOWN;
+  if (strcmp (name, "RESET") == 0)
+    return EVENT_RESET;
   return 0;
 }
 

@@ -74,6 +74,15 @@ stop_dhcp (FloeNetCard *card)
   card->dhcp = 0;
 }
 
+void
+floe_net_card_guest_reset (FloeNetCard *card)
+{
+  if (!card->dhcp_wanted || !card->dhcp_options.ipv6 || card->restart != 0)
+    return;
+  stop_dhcp (card);
+  card->restart = g_timeout_add (DHCP_RESTART_MS, restart_dhcp, card);
+}
+
 static gboolean
 serve_dhcp (FloeNetCard *card, const FloePolicyNetwork *network, GError **error)
 {

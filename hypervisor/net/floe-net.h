@@ -100,6 +100,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeNetCard, floe_net_card_free)
 int floe_net_card_dup_fd (FloeNetCard *card, GError **error) FLOE_WARN_UNUSED;
 /* Before a machine is ended whose card was adopted, for the same reason. floe_net_card_close() does it too. */
 void floe_net_card_stop_servers (FloeNetCard *card);
+/* The guest begins anew, perhaps as another DHCPv6 client (its identifier often is of the boot): the only address is taken from the old one.
+ * However often a guest does so, the server is started again once a second at most. */
+void floe_net_card_guest_reset (FloeNetCard *card);
 /* An open /dev/vhost-net for the card's device; the caller's. -1 where policy does not allow it or the host has none that works: the
  * card then goes through QEMU, which is slower and the same otherwise. */
 int floe_net_card_open_vhost (FloeNetCard *card);

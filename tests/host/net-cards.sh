@@ -126,7 +126,7 @@ lease() { # lease GUEST INTERFACE [-6]: as any Linux gets its address
 option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;
 request subnet-mask, routers, domain-name-servers, rfc3442-classless-static-routes;
 CONF
-  timeout 40 ip netns exec "$guest" dhclient "${3:--4}" -1 -v -cf "$PWD/$run/conf" -sf "$PWD/dhcp-script" -lf "$PWD/$run/leases" -pf "$PWD/$run/pid" \
+  timeout 40 ip netns exec "$guest" dhclient "${3:--4}" ${DUID:+-D "$DUID"} -1 -v -cf "$PWD/$run/conf" -sf "$PWD/dhcp-script" -lf "$PWD/$run/leases" -pf "$PWD/$run/pid" \
     -e RUN_DIRECTORY="$PWD/$run" "$2" >"$run/dhclient${3:-}.log" 2>&1 || { cat "$run/dhclient${3:-}.log" cards.log; nft list ruleset; die "$guest gets no address ${3:-}"; }
   # The client that this function started.
   kill "$(cat "$run/pid")" 2>/dev/null || true
@@ -154,6 +154,13 @@ say 'nat: the same card by another process, while packets go on'
 BETWEEN='can one 198.51.100.10' kill_and_adopt world-one
 can one '[2001:db8:51::10]'
 lease one eth0 -6
+
+say 'nat: a guest that begins anew as another DHCPv6 client gets the address, the only one that there is'
+use world-one; tell reset
+rm -f run-one-eth0/leases
+inside one ip -6 addr flush dev eth0 scope global
+DUID=LL lease one eth0 -6
+can one '[2001:db8:51::10]'
 
 say 'bridge: a second card of the same machine, on a LAN whose DHCP server is known'
 plug lan-one eth1

@@ -13,7 +13,7 @@
  * 3, which then holds the card as QEMU does; `adopt` finds it again. SLOT is four times the place of a machine in the policy, and the
  * place of NETWORK among its networks: so mode filter finds who else is on it. Reads lines: `also open|adopt SLOT NETWORK [COMMAND…]` (one
  * more card in this process), `card SLOT` (the one that is meant from now on), `replace NETWORK`, `statistics`, `dhcp`, `resolver`,
- * `address`, `audit` (events are printed as they come), `sweep`, `close`; answers each with lines of which the last is `done` or `error …`. */
+ * `address`, `reset` (the guest begins anew), `audit` (events are printed as they come), `sweep`, `close`; answers each with lines of which the last is `done` or `error …`. */
 
 typedef struct {
   FloeNet *net;
@@ -185,6 +185,10 @@ obey (Tool *tool, char **words, GError **error)
   }
   if (g_str_equal (words[0], "address")) {
     printf ("address %s %s\n", floe_net_card_address (tool->card), floe_net_card_address6 (tool->card));
+    return TRUE;
+  }
+  if (g_str_equal (words[0], "reset")) {
+    floe_net_card_guest_reset (tool->card);
     return TRUE;
   }
   if (g_str_equal (words[0], "audit")) {
