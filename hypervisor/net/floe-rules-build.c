@@ -27,6 +27,7 @@ static const FloeFieldInfo fields[] = {
   [FLOE_FIELD_UDP_SOURCE] = { "udp sport", FLOE_BASE_TRANSPORT, 0, 2 },
   [FLOE_FIELD_UDP_DESTINATION] = { "udp dport", FLOE_BASE_TRANSPORT, 2, 2 },
   [FLOE_FIELD_TCP_DESTINATION] = { "tcp dport", FLOE_BASE_TRANSPORT, 2, 2 },
+  [FLOE_FIELD_TCP_FLAGS] = { "tcp flags", FLOE_BASE_TRANSPORT, 13, 1 },
   [FLOE_FIELD_ICMP6_TYPE] = { "icmpv6 type", FLOE_BASE_TRANSPORT, 0, 1 },
   [FLOE_FIELD_ICMP6_CODE] = { "icmpv6 code", FLOE_BASE_TRANSPORT, 1, 1 },
   [FLOE_FIELD_ND_TARGET] = { "@th,64", FLOE_BASE_TRANSPORT, 8, 16 },

@@ -5,6 +5,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 /* Flows: what the policy's rules say. Theory of operation: floe-rules.c. */
@@ -309,6 +310,14 @@ end_judging (const Flow *flow, const FloeSide *side)
     }
     fill_cut (rule, NULL);
     accept_marked (rule, FLOE_MARK_CUT (flow->identity->slot) | MIN (refusals, CUT_REFUSALS - 1));
+  }
+  if (reset) {
+    /* The middle of a connection that connection tracking has been made to forget: its ends are to hear of it too. */
+    FloeRule *rule = floe_chain_add_counted (side->table, side->chain, cut, "floe-cut", FLOE_VERDICT_REJECT, TRUE);
+
+    floe_rule_number (rule, FLOE_FIELD_PROTOCOL, IPPROTO_TCP);
+    match_states (rule, NF_CT_STATE_BIT (IP_CT_NEW));
+    floe_rule_match (rule, FLOE_FIELD_TCP_FLAGS, FLOE_OP_NO_BITS)->value[0] = TH_SYN;
   }
   floe_chain_add_drop (flow->input, side->table, side->chain, egress ? "default-to" : "default-from", "default", NULL, NULL);
 }

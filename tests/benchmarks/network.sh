@@ -27,7 +27,7 @@ ip netns exec world "$bulk" sink 5001 >sink.out &
 wait_for 10 'the sink' grep -q ready sink.out
 
 # -- How long it takes. The least of some: what the work itself needs.
-for ((i = 0; i < 3; i++)); do "$bulk" load 50000 >>apply.out; "$bulk" remove; done
+for ((i = 0; i < ${APPLIES:-3}; i++)); do "$bulk" load 50000 >>apply.out; "$bulk" remove; done
 least() { awk -v which="$1" -v field="$2" '$1 == which { for (i = 2; i < NF; i += 2) if ($i == field) print $(i + 1) }' apply.out | sort -n | head -1; }
 sed 's/^/| /' apply.out
 figure net_apply_50000_ms "$(($(least first apply_us) / 1000))" ms
@@ -37,11 +37,16 @@ figure net_counters_50000_ms "$(($(least first counters_us) / 1000))" ms
 
 # -- What is left of the path's speed. Without rules: without any table of ours, but with connection tracking, which the host has anyway.
 nft -f - <<'RULES'
-table inet tracking { chain forward { type filter hook forward priority 1; policy accept; ct state invalid drop; } }
+table inet tracking {
+  chain forward {
+    type filter hook forward priority 1; policy accept;
+    ct state invalid drop
+  }
+}
 RULES
 for ((round = 0; round < ROUNDS; round++)); do
   for rules in none 10 1000 50000; do
-    if [ "$rules" = none ]; then "$bulk" remove; else "$bulk" load "$rules" >/dev/null; fi
+    if [ "$rules" = none ]; then "$bulk" remove; else "$bulk" load "$rules" 1 >/dev/null; fi
     echo "$rules tcp $(in_guest "$bulk" send 198.51.100.10 5001 "$MS")"
     echo "$rules udp $(in_guest "$bulk" send 198.51.100.10 5001 "$MS" udp)"
   done

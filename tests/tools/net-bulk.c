@@ -80,7 +80,7 @@ cpu_us (void)
 static gboolean
 load (int argc, char **argv, GError **error)
 {
-  size_t n = argc > 1 ? strtoul (argv[1], NULL, 10) : 0;
+  size_t n = argc > 1 ? strtoul (argv[1], NULL, 10) : 0, times = argc > 2 ? strtoul (argv[2], NULL, 10) : 3;
   g_autoptr (FloeNetlink) netlink = floe_netlink_open (NETLINK_NETFILTER, error);
   g_autofree FloePolicyNetRule *rules = g_new0 (FloePolicyNetRule, n);
   g_autofree FloePolicyPrefix *prefixes = g_new0 (FloePolicyPrefix, n);
@@ -94,7 +94,7 @@ load (int argc, char **argv, GError **error)
     return FALSE;
   for (size_t i = 0; i < n; i++)
     fill_rule (&bulk, i);
-  for (unsigned again = 0; again < 3; again++) {
+  for (unsigned again = 0; again < times; again++) {
     const FloeRuleOptions options = { .generation = (uint16_t) (again + 1) };
     gint64 start = g_get_monotonic_time (), compiled, worked = cpu_us ();
     g_autoptr (FloeRuleset) ruleset = floe_ruleset_new (&identity, &bulk.network, &options);
@@ -292,7 +292,7 @@ int
 main (int argc, char **argv)
 {
   static const FloeCommand commands[]
-      = { { "load", "RULES", "put a card's tables in force", load }, { "remove", "", "take them away", take_away }, { "render", "[CASE]", "put a rule set of some kind in force", render },
+      = { { "load", "RULES [TIMES]", "put a card's tables in force", load }, { "remove", "", "take them away", take_away }, { "render", "[CASE]", "put a rule set of some kind in force", render },
           { "sink", "PORT", "count what comes", sink }, { "send", "ADDRESS PORT MS [udp]", "send", send_all }, { "talk", "ADDRESS PORT CONNECTIONS", "keep connections up", talk },
           { NULL, NULL, NULL, NULL } };
 

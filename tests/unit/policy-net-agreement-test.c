@@ -128,6 +128,9 @@ match_holds (const FloeTable *table, const FloeMatch *match, const FloePolicyPac
   memcpy (words, match->value, sizeof words);
   if (match->field == FLOE_FIELD_STATE)
     return (words[0] & NF_CT_STATE_BIT (IP_CT_NEW)) != 0;
+  /* What begins a TCP connection has SYN. */
+  if (match->field == FLOE_FIELD_TCP_FLAGS && match->op == FLOE_OP_NO_BITS)
+    return FALSE;
   if (match->field == FLOE_FIELD_OUT_NAME || match->field == FLOE_FIELD_IN_NAME)
     return FALSE;
   if (!field_of (packet, match->field, &number))
