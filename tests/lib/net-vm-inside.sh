@@ -93,6 +93,15 @@ chaser tagged 0 guest=192.0.2.60 peer=192.0.2.1 peermac=02:00:5e:00:53:05 lan
 chaser lan 1 guest=192.0.2.50 peer=192.0.2.1 peermac=02:00:5e:00:53:01 lan
 
 [ ! -e /dev/vhost-net ] || die 'vhost-net is there before its module'
+say 'without br_netfilter nothing bridged could be filtered: the machine is refused'
+start_daemon
+vm start victim 2>err && die 'a machine on a LAN was started without br_netfilter'
+grep -q 'modprobe br_netfilter' err || die "$(cat err)"
+up victim && die 'it started by itself'
+kill $DAEMON_PID
+wait $DAEMON_PID || true
+modprobe br_netfilter
+
 phase 'boot'
 start_daemon
 wait_for 120 'the machine to start' up victim
