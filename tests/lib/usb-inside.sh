@@ -163,12 +163,12 @@ usb_list() {
 usb_of() { (cd $SYSFS && grep -lx "$1" [0-9]*-*/idVendor 2>/dev/null | cut -d/ -f1) || true; }
 # usb_appears COMMAND...: runs it; CAME is the device that has come since.
 usb_appears() {
-  local before name
+  local before name end=$((SECONDS + 120))
   usb_list
   before=$LISTED
   forget
   "$@" >/run/came || { cat /run/came; return 1; }
-  for _ in $(seq 600); do
+  while [ $SECONDS -lt $end ]; do
     usb_list
     for name in $LISTED; do
       [[ $before == *" $name "* ]] || { CAME=$name; return 0; }
