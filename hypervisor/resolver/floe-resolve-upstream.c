@@ -223,13 +223,20 @@ ask_over_tcp (FloeResolve *resolve, FloeQuestion *question)
   FloeUpstream *upstream = &resolve->upstream[question->family];
   FloeTcpSocket *tcp = NULL;
   static const uint8_t lower_case[32] = { 0 };
+  bool waited = question->state == FLOE_QUESTION_QUEUED_TCP;
   size_t size;
 
   floe_resolve_release (resolve, question);
   for (unsigned i = 0; i < upstream->n_tcp && tcp == NULL; i++)
     if (upstream->tcp[i].question < 0)
       tcp = &upstream->tcp[question->socket = i];
-  if (tcp == NULL || (connect_to (tcp->fd, &resolve->config.servers[question->server]) < 0 && errno != EINPROGRESS)) {
+  if (tcp == NULL) {
+    question->state = FLOE_QUESTION_QUEUED_TCP;
+    if (!waited)
+      question->deadline = resolve->now + FLOE_RESOLVE_QUEUE_MS;
+    return;
+  }
+  if (connect_to (tcp->fd, &resolve->config.servers[question->server]) < 0 && errno != EINPROGRESS) {
     fail_attempt (resolve, question);
     return;
   }
@@ -350,7 +357,9 @@ floe_resolve_questions_tick (FloeResolve *resolve)
     if (resolve->now < question->deadline) {
       if (question->state == FLOE_QUESTION_QUEUED)
         start_attempt (resolve, question);
-    } else if (question->state == FLOE_QUESTION_BINDING || question->state == FLOE_QUESTION_QUEUED) {
+      else if (question->state == FLOE_QUESTION_QUEUED_TCP)
+        ask_over_tcp (resolve, question);
+    } else if (question->state != FLOE_QUESTION_UDP && question->state != FLOE_QUESTION_TCP) {
       floe_resolve_report (resolve, FLOE_EVENT_LIMIT, &question->query.name, NULL);
       floe_resolve_finish (resolve, question, FLOE_DNS_SERVFAIL, FLOE_DNS_EDE_NONE, NULL);
     } else {

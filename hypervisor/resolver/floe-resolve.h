@@ -31,10 +31,11 @@
 
 typedef enum {
   FLOE_QUESTION_FREE,
-  FLOE_QUESTION_QUEUED,  /* waits for a UDP socket */
-  FLOE_QUESTION_UDP,     /* asked, waits for the answer; SOCKET is its */
-  FLOE_QUESTION_TCP,     /* the same over TCP */
-  FLOE_QUESTION_BINDING, /* ANSWER is there, waits for hypervisord */
+  FLOE_QUESTION_QUEUED,     /* waits for a UDP socket */
+  FLOE_QUESTION_UDP,        /* asked, waits for the answer; SOCKET is its */
+  FLOE_QUESTION_QUEUED_TCP, /* is to go over TCP, waits for a socket */
+  FLOE_QUESTION_TCP,        /* asked over TCP */
+  FLOE_QUESTION_BINDING,    /* ANSWER is there, waits for hypervisord */
 } FloeQuestionState;
 
 typedef struct {

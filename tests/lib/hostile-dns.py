@@ -102,6 +102,8 @@ def over_udp(question):
     if label.startswith("seq"):
         n = int(label[3:])
         return [q.answer(q.host(f"203.0.113.{n % 250 + 1}", ttl=30))]
+    if label[0] == "q" and label[1:].isdigit():
+        return [q.answer(rcode=3)]
     match label:
         case "ttl0":
             return [q.answer(q.host("198.51.100.30", ttl=0))]
