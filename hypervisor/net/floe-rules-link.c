@@ -555,8 +555,18 @@ add_sets (Link *link)
 }
 
 static void
+fill_flows (Link *link)
+{
+  fill_v4_flows (link);
+  if (link->ipv6)
+    fill_v6_flows (link);
+}
+
+static void
 fill (Link *link)
 {
+  gboolean rated = link->input->network->rate.packets != 0 || link->input->network->rate.bytes != 0;
+
   add_sets (link);
   floe_chain_add_drop (link->input, link->table, link->from, NULL, "floe-mac-spoof", fill_spoofed_mac, link->identity);
   /* A guest's own link-local address is its to choose where the host is its one neighbour, but for the host's. */
@@ -567,6 +577,10 @@ fill (Link *link)
     floe_chain_add_drop (link->input, link->table, link->from, "floe-address-spoof", "floe-address-spoof", fill_host_source, host);
     floe_chain_add_drop (link->input, link->table, link->from, "floe-address-spoof", "floe-address-spoof", fill_host_target, host);
   }
+  /* Nothing matches two of what follows, so what is most of the traffic comes first; but what a card over its rate sends to find the
+   * host's address is to go through all the same. */
+  if (!rated)
+    fill_flows (link);
   fill_arp (link);
   fill_dhcp (link);
   if (link->ipv6) {
@@ -575,9 +589,8 @@ fill (Link *link)
   }
   add_rate (link, link->from, "floe-rate");
   add_rate (link, link->to, "floe-to-guest-rate");
-  fill_v4_flows (link);
-  if (link->ipv6)
-    fill_v6_flows (link);
+  if (rated)
+    fill_flows (link);
   floe_chain_add_drop (link->input, link->table, link->from, NULL, "floe-arp-spoof", fill_type, GUINT_TO_POINTER (ETH_P_ARP));
   floe_chain_add_drop (link->input, link->table, link->from, "floe-address-spoof", "floe-address-spoof", fill_type,
                        GUINT_TO_POINTER (ETH_P_IP));
