@@ -9,6 +9,8 @@ cp sector.bin /tmp
 export WORK=/tmp/work
 mkdir -p $WORK
 cd $WORK
+# Emulated, and with modules to load.
+DAEMON_SECONDS=120
 mv ../sector.bin .
 . "$SOURCE/packaging/lib/base.sh"
 need() { command -v "$1" >/dev/null || die "$1 is not there"; }
