@@ -17,11 +17,22 @@ on_signal (gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
+typedef struct {
+  FloeDaemon *daemon;
+  GMainLoop *loop;
+} Serving;
+
+static void
+on_name_acquired (GDBusConnection *bus G_GNUC_UNUSED, const char *name G_GNUC_UNUSED, gpointer data)
+{
+  floe_daemon_announce (((Serving *)data)->daemon);
+}
+
 static void
 on_name_lost (GDBusConnection *bus G_GNUC_UNUSED, const char *name, gpointer data)
 {
   floe_log (G_LOG_LEVEL_WARNING, "bus name is another's or the bus is gone", "NAME", name, NULL);
-  g_main_loop_quit (data);
+  g_main_loop_quit (((Serving *)data)->loop);
 }
 
 static gboolean
@@ -31,6 +42,7 @@ serve (FloeHostConfig *config, GError **error)
   g_autoptr (GDBusConnection) bus = host == NULL ? NULL : g_bus_get_sync (G_BUS_TYPE_SYSTEM, NULL, error);
   g_autoptr (FloeDaemon) daemon = bus == NULL ? NULL : floe_daemon_new (host, bus, error);
   g_autoptr (GMainLoop) loop = NULL;
+  Serving serving;
   guint name;
 
   if (host != NULL && bus == NULL)
@@ -41,9 +53,11 @@ serve (FloeHostConfig *config, GError **error)
   loop = g_main_loop_new (NULL, FALSE);
   g_unix_signal_add (SIGTERM, on_signal, loop);
   g_unix_signal_add (SIGINT, on_signal, loop);
+  serving = (Serving){ daemon, loop };
   floe_daemon_serve (daemon);
   /* After the objects: who waits for the name finds them. */
-  name = g_bus_own_name_on_connection (bus, BUS_NAME, G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE, NULL, on_name_lost, loop, NULL);
+  name = g_bus_own_name_on_connection (bus, BUS_NAME, G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE, on_name_acquired, on_name_lost,
+                                       &serving, NULL);
   g_main_loop_run (loop);
   g_bus_unown_name (name);
   g_dbus_connection_flush_sync (bus, NULL, NULL);

@@ -495,9 +495,8 @@ floe_daemon_new (FloeHost *host, GDBusConnection *bus, GError **error)
 
 /* -- Serving ---------------------------------------------------------------------------------------------------------- */
 
-/* What was decided while nobody could hear of it. */
-static void
-tell_usb (FloeDaemon *daemon)
+void
+floe_daemon_announce (FloeDaemon *daemon)
 {
   GPtrArray *devices = daemon->usb == NULL ? NULL : floe_daemon_usb_devices (daemon->usb);
 
@@ -520,7 +519,6 @@ floe_daemon_serve (FloeDaemon *daemon)
   daemon->serving = TRUE;
   floe_export_set_policy (daemon->export, daemon->in_force, daemon->problem);
   floe_export_publish (daemon->export);
-  tell_usb (daemon);
   daemon->tick = g_timeout_add_seconds (TICK_S, on_tick, daemon);
   autostart (daemon);
 }

@@ -29,7 +29,7 @@ typedef enum {
 
 /* Runs the test guest in this process. */
 FloeKvmResult floe_kvm_test_guest (const FloeKvmSystem *system);
-/* Runs it in a child, killed after DEADLINE_MS. */
+/* Runs it in a child, killed after DEADLINE_MS of CPU time, or when it gets none for many times as long. */
 FloeKvmResult floe_kvm_test (const FloeKvmSystem *system, unsigned deadline_ms);
 /* The decision, with CPUINFO as proc_cpuinfo(5) has it. */
 FloeAccelerator floe_probe_decide (const FloeKvmSystem *system, const char *cpuinfo, unsigned deadline_ms, char **reason);
