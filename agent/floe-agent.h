@@ -3,7 +3,7 @@
 
 #include "agent/floe-agent-config.h"
 
-/* The endpoint's only process that talks to the network: refreshes metadata, policy and images at an interval, and serves chunks. */
+/* The endpoint's only process that talks to the management server: refreshes metadata, policy and images at an interval, and serves chunks. */
 
 typedef struct {
   guint interval_seconds;  /* between refreshes that went well */
