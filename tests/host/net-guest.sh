@@ -105,7 +105,7 @@ seen=$(nft -j list counters table netdev seen | jq '[.nftables[].counter? | sele
 figure net_neighbour_packets "$seen" packets
 
 say 'a rule is withdrawn while a download runs'
-tell $one 'curl --silent --show-error --output /dev/null http://198.51.100.30/big >/run/download 2>&1; echo $? >/run/download.status' >/dev/null &
+tell $one 'curl --silent --show-error --speed-limit 1024 --speed-time 5 --output /dev/null http://198.51.100.30/big >/run/download 2>&1; echo $? >/run/download.status' >/dev/null &
 telling=$!
 wait_for 30 'the download to begin' test -e "$CONTROL/sent"
 sleep 2
@@ -123,7 +123,8 @@ later=$(cat "$CONTROL/sent")
 say "download: $((sent / 1024)) KiB sent when the rule went, $((later / 1024)) KiB in all; it ended $((SECONDS - cut)) s later"
 [ ! -e "$CONTROL/sending" ] || sleep 6
 [ ! -e "$CONTROL/sending" ] || die 'the server still sends'
-[ "$(tell $one cat /run/download.status)" != 0 ] || die 'the download came to a good end'
+status=$(tell $one cat /run/download.status) || die 'the download did not end'
+[ "$status" -gt 0 ] || die 'the download came to a good end'
 tell $one 'curl --silent --max-time 4 --output /dev/null http://198.51.100.30/big' && die 'a new download began without a rule'
 tell $one 'curl --silent --max-time 10 --fail --output /dev/null http://repo.example.test/Packages' || die 'another rule was lost with it'
 tell $one 'ping -c 1 -W 5 198.51.100.10' >/dev/null || die 'another rule was lost with it'

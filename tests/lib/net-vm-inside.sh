@@ -94,6 +94,8 @@ watch_all() {
 chaser tagged 0 guest=192.0.2.60 peer=192.0.2.1 peermac=02:00:5e:00:53:05 lan
 chaser lan 1 guest=192.0.2.50 peer=192.0.2.1 peermac=02:00:5e:00:53:01 lan
 
+# Without udev nobody makes the node that would load it.
+modprobe tun
 [ ! -e /dev/vhost-net ] || die 'vhost-net is there before its module'
 say 'without br_netfilter nothing bridged could be filtered: the machine is refused'
 start_daemon
