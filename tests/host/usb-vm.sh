@@ -13,4 +13,4 @@ before_sandbox() {
 truncate -s 1M disk.raw
 usb_everything disk.raw
 vm_run "${FLOE_VM_SECONDS:-900}" tests/lib/usb-vm-inside.sh \
-  "${1:-qemu_devices hostile_descriptors hostile_strings hostile_changes hostile_topology hostile_daemon}" || die 'see above'
+  "${1:-qemu_devices hostile_descriptors hostile_strings hostile_changes hostile_topology hostile_daemon hostile_parts hostile_functions qemu_uas hostile_opened}" || die 'see above'

@@ -35,6 +35,7 @@ hostile_faces() {
   face turns "device $(device 0x0a20 0 1)" "$fine" "${words[@]}"
   face turned "device $(device 0x0b20 0 1)" "config $(configuration 1 2 "$(fine_interface)" "$(keyboard_interface 1)")" "${words[@]}"
   face part "device $(device 0x0a30 0 1)" "config $(configuration 1 2 "$(fine_interface)" "$(interface 1 0 3 1 1)" "$(h 9 33 17 1 0 1 34 63 0; endpoint 130 3)")" "${words[@]}"
+  face part-here "device $(device 0x0a31 0 1)" "config $(configuration 1 2 "$(storage_interface 0)" "$(interface 1 0 3 1 1)" "$(h 9 33 17 1 0 1 34 63 0; endpoint 131 3)")" "${words[@]}"
   face name-injects "device $(device 0x0b11 0 1)" "config $(configuration 1 1 "$(storage_interface 0)")" 'text 1 x VERDICT=host RULE=keyboard' \
     "string 2 $(h 22 3; for i in 10 70 76 79 69 27 91 50 74 13; do h "$i" 0; done)" 'text 3 ", "verdict": "host'
 }
@@ -174,8 +175,81 @@ hostile_daemon() {
     drivers_are "$path" '' || fails "$path has drivers: $DRIVERS"
   done
   usb_daemon_start
-  UNAUDITED=1 expect 'mouse that came while there was no daemon' "$mouse" host mice usbhid
-  UNAUDITED=1 expect 'stick that came while there was no daemon' "$stick" block no-storage ''
+  expect 'mouse that came while there was no daemon' "$mouse" host mice usbhid
+  expect 'stick that came while there was no daemon' "$stick" block no-storage ''
   pull s "$stick"
   pull m "$mouse"
+}
+
+hostile_parts() {
+  say 'a device in part'
+  expect_gadget 'a disk with a keyboard, of which the host has the disk' 0 host part-here 'usb-storage none' /run/part-here.face
+  if grep -q 'asked 3' /run/gadget-0.log; then fails 'somebody listens to the keyboard of a disk'; fi
+}
+
+hostile_opened() {
+  local root stick
+  say 'a kernel that let things in'
+  usb_daemon_stop -KILL
+  for root in $SYSFS/usb*; do
+    echo 1 >"$root/authorized_default"
+    echo 1 >"$root/interface_authorized_default"
+  done
+  plug '{"driver":"usb-storage","id":"s","bus":"xhci.0","port":"7","drive":"other","serial":"Y"}' && stick=$CAME
+  USB_TEST_SWITCHED+=" $stick "
+  until_so 120 'the kernel to bind it' drivers_are "$stick" usb-storage
+  usb_daemon_start
+  expect 'a stick that the kernel had let in' "$stick" block no-storage ''
+  pull s "$stick"
+}
+
+# compose NAME PRODUCT FUNCTION...: a gadget of the kernel's own functions, by configfs, on the loopback controller (dummy_hcd).
+compose() {
+  local dir=/sys/kernel/config/usb_gadget/$1 product=$2 function; shift 2
+  mkdir -p "$dir/strings/0x409" "$dir/configs/c.1"
+  echo 0xf10e >"$dir/idVendor"
+  echo "$product" >"$dir/idProduct"
+  echo Composed >"$dir/strings/0x409/product"
+  for function in "$@"; do
+    mkdir "$dir/functions/$function"
+    case $function in
+      mass_storage.*) echo /work/other.img >"$dir/functions/$function/lun.0/file" ;;
+      hid.*)
+        echo 1 >"$dir/functions/$function/protocol"
+        echo 1 >"$dir/functions/$function/subclass"
+        echo 8 >"$dir/functions/$function/report_length"
+        # A boot keyboard's report descriptor (HID 1.11, B.1).
+        printf '\x05\x01\x09\x06\xa1\x01\x05\x07\x19\xe0\x29\xe7\x15\x00\x25\x01\x75\x01\x95\x08\x81\x02\x95\x01\x75\x08\x81\x03\x95\x06\x75\x08\x15\x00\x25\x65\x05\x07\x19\x00\x29\x65\x81\x00\xc0' \
+          >"$dir/functions/$function/report_desc" ;;
+    esac
+    ln -s "$dir/functions/$function" "$dir/configs/c.1/"
+  done
+}
+bind_gadget() { echo dummy_udc.0 >"/sys/kernel/config/usb_gadget/$1/UDC"; }
+unbind_gadget() { echo '' >"/sys/kernel/config/usb_gadget/$1/UDC"; until_so 120 "$CAME to go" usb_is_gone "$CAME"; }
+inputs() { local all=(/sys/class/input/event*); echo "${#all[@]}"; }
+# A key, as a keyboard sends it; whether anybody has fetched it.
+types() { timeout 3 dd if=/run/key of=/dev/hidg0 bs=8 count=1 oflag=nonblock 2>/dev/null; }
+
+hostile_functions() {
+  local before
+  say "the kernel's own gadgets, on a controller that comes for them"
+  modprobe -a dummy_hcd libcomposite usb_f_mass_storage usb_f_hid usb_f_ecm
+  printf '\0\0\x04\0\0\0\0\0' >/run/key
+  before=$(inputs)
+  compose disk-that-types 0x0b30 mass_storage.0 hid.0
+  usb_appears bind_gadget disk-that-types
+  expect 'a disk that types' "$CAME" block no-storage ''
+  if types && types; then fails 'a key of a blocked disk has been fetched'; fi
+  compgen -G '/sys/block/sd*' >/dev/null && fails 'there is a disk'
+  unbind_gadget disk-that-types
+  compose types-alone 0x0b31 hid.1
+  usb_appears bind_gadget types-alone
+  expect 'a second keyboard that types like a person' "$CAME" block default ''
+  [ "$(inputs)" = "$before" ] || fails "$before inputs before, $(inputs) now"
+  unbind_gadget types-alone
+  compose net-dongle 0x0b32 ecm.0
+  usb_appears bind_gadget net-dongle
+  expect 'a network dongle' "$CAME" block no-net-dongles ''
+  unbind_gadget net-dongle
 }

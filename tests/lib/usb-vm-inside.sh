@@ -10,6 +10,11 @@ qemu_device() {
   expect "$1" "$CAME" "$2" "$3" "$4"
   pull d "$CAME"
 }
+# Plugged into a running machine, UAS shows itself only once it is told that its disks are complete.
+uas_attached() {
+  vm-qmp device_add '{"driver":"usb-uas","id":"d","bus":"xhci.0"}'
+  vm-qmp qom-set '{"path":"/machine/peripheral/d","property":"attached","value":true}'
+}
 qemu_devices() {
   say "QEMU's devices, plugged and pulled"
   qemu_device mouse host mice usbhid '"driver":"usb-mouse"'
@@ -19,6 +24,11 @@ qemu_devices() {
   qemu_device sound block no-audio '' '"driver":"usb-audio","audiodev":"sound"'
   qemu_device 'serial line, vendor class with an ID that ftdi_sio binds' block default '' '"driver":"usb-serial","chardev":"null","always-plugged":true'
   qemu_device 'stick of no rule' block no-storage '' '"driver":"usb-storage","drive":"other","serial":"OTHER"'
+}
+qemu_uas() {
+  usb_appears uas_attached || fails 'UAS: did not come'
+  expect UAS "$CAME" block no-storage ''
+  pull d "$CAME"
 }
 
 usb_witness_start
@@ -35,8 +45,8 @@ for path in $early_keyboard $early_stick; do
   drivers_are "$path" '' || fails "$path has drivers before the daemon came"
 done
 usb_daemon_start
-UNAUDITED=1 expect 'keyboard there before the daemon' "$early_keyboard" host keyboard usbhid
-UNAUDITED=1 expect 'stick there before the daemon' "$early_stick" block no-storage ''
+expect 'keyboard there before the daemon' "$early_keyboard" host keyboard usbhid
+expect 'stick there before the daemon' "$early_stick" block no-storage ''
 
 hostile_faces
 for part in $1; do
