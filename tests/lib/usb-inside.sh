@@ -38,6 +38,7 @@ usb_modules() {
   # As Debian's udev has it; there is none here, and QEMU runs as a user of its own.
   if [ -c /dev/kvm ]; then chmod 666 /dev/kvm; fi
 }
+heard() { busctl emit /org/floe org.floe.Hypervisor1 Heard; [ -s $AUDIT ]; }
 usb_bus() {
   mkdir -p /run/dbus
   cat >/run/dbus.conf <<XML
@@ -54,8 +55,10 @@ usb_bus() {
 </busconfig>
 XML
   dbus-daemon --config-file=/run/dbus.conf --nofork --nopidfile >>/run/logs/bus.log 2>&1 &
-  wait_for 30 'the bus' test -S /run/dbus/system_bus_socket
-  gdbus monitor --system --dest org.floe.Hypervisor1 >$AUDIT 2>&1 &
+  wait_for 120 'the bus' test -S /run/dbus/system_bus_socket
+  # As the bus's monitor: one that waits for the name to be owned would miss what is said at once.
+  busctl --json=short --match="type='signal',interface='org.floe.Hypervisor1'" monitor >$AUDIT 2>/run/logs/monitor.log &
+  wait_for 120 'the monitor' heard
 }
 # usb_spool N: the repository as it was after its Nth policy, as the agent would have spooled it.
 usb_spool() {
@@ -236,7 +239,7 @@ drain() {
   LOG_PART+=$line
   while IFS= read -r line <&7; do
     line=$AUDIT_PART$line AUDIT_PART=
-    [[ $line == *Audit* && $line =~ "'path': <'"([^\']+)"'>" ]] && AUDITS[${BASH_REMATCH[1]}]=$line
+    [[ $line == *'"member":"Audit"'* && $line =~ '"path":{"type":"s","data":"'([^\"]+)'"}' ]] && AUDITS[${BASH_REMATCH[1]}]=$line
   done
   AUDIT_PART+=$line
 }
@@ -258,7 +261,7 @@ drivers() {
   done
 }
 drivers_are() { drivers "$1"; [ "$DRIVERS" = "$2" ]; }
-audited() { drain; [[ ${AUDITS[$1]:-} == *"'rule': <'$2'>"* ]]; }
+audited() { drain; [[ ${AUDITS[$1]:-} == *'"rule":{"type":"s","data":"'"$2"'"}'* ]]; }
 is_so() {
   decided "$1"
   [[ $DECIDED == *"VERDICT=$2 "*"RULE=$3"* ]] && drivers_are "$1" "$4" && audited "$1" "$3"
