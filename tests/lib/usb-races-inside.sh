@@ -9,6 +9,10 @@ RACES=$1 PORTS=6
 STORM=$((RACES * 4 / 5))
 usb_witness_start
 modprobe -a vhci_hcd usbhid hid_generic usb_storage
+for root in /sys/devices/platform/vhci_hcd.0/usb*; do
+  slurp "$root/speed"
+  [ "${SLURPED//[[:space:]]/}" != 480 ] || BUS=${root##*usb}
+done
 usb_bus
 usb_endpoint
 face good "device $(device 0x0a01 0 1)" "$fine" "${words[@]}"
@@ -31,6 +35,11 @@ come() {
   pids[port]=$!
 }
 go() { kill "${pids[$1]}" 2>/dev/null || true; wait "${pids[$1]}" 2>/dev/null || true; pids[$1]=; }
+# seen PORT: waits until the kernel has announced what is there: most devices that go sooner never reach anybody.
+seen() {
+  local path=$SYSFS/$BUS-$(($1 + 1)) end=$((SECONDS + 5))
+  until [ -e "$path" ] || [ $SECONDS -gt $end ]; do pause 0.02; done
+}
 # race FROM TO: that many comings and goings; every eighth, hypervisord is killed if KILLS is set.
 race() {
   local n port
@@ -38,7 +47,13 @@ race() {
     port=$((RANDOM % PORTS))
     [ -z "${pids[port]:-}" ] || go $port
     come $port
-    pause "0.$((RANDOM % 4))$((RANDOM % 10))"
+    [ $((RANDOM % 4)) = 0 ] || seen $port
+    if [ $((RANDOM % 3)) = 0 ]; then
+      pause "0.0$((RANDOM % 10))"
+      go $port
+    else
+      pause "0.$((RANDOM % 4))$((RANDOM % 10))"
+    fi
     if [ -n "${KILLS:-}" ] && [ $((n % 8)) = 7 ]; then
       kill -KILL $DAEMON_PID
       wait $DAEMON_PID 2>/dev/null || true
