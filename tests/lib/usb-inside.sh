@@ -288,19 +288,3 @@ expect_gadget() {
   expect "$what" "$GADGET" "$verdict" "$rule" "$drivers"
   gadget_pull
 }
-
-# -- The nested guest ------------------------------------------------------------------------------------------------------------------
-
-# guest_report MACHINE: what the guest says of itself (tests/lib/usb-guest-init.sh), nothing while it says nothing.
-guest_report() {
-  local overlay=$STATE/hypervisor/machines/$1/overlay.qcow2 at
-  at=$(grep -abo 'FLOEGUEST' "$overlay" 2>/dev/null | tail -n 1 | cut -d: -f1) || true
-  [ -n "$at" ] || return 0
-  tail -c "+$((at + 1))" "$overlay" | head -c 65536 | tr -d '\0' | sed '/^FLOEEND/q'
-}
-guest_round() { guest_report "$1" | sed -n 's/^FLOEGUEST //p'; }
-guest_sees() { guest_report "$1" | grep -qE -- "$2"; }
-guest_sees_not() { ! guest_sees "$@"; }
-guest_looked() { local now; now=$(guest_round "$1"); [ -n "$now" ] && [ "$now" -gt "$2" ]; }
-# guest_looks_again MACHINE: waits until it has looked twice more, so that what it says is of now.
-guest_looks_again() { local round; round=$(guest_round "$1"); wait_for 60 "guest $1 to look again" guest_looked "$1" $((${round:-0} + 1)); }

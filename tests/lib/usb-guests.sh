@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Sourced by tests/lib/usb-guests-inside.sh: real guests within the test machine, and what each of them gets to see.
+
+# guest_report MACHINE: in REPORT, what the guest says of itself (tests/lib/usb-guest-init.sh); fails while it says nothing, or has written
+# half of it. It says it in a cluster of its disk that stays where it first was.
+declare -A REPORT_AT=()
+guest_report() {
+  local overlay=$STATE/hypervisor/machines/$1/overlay.qcow2 at
+  REPORT=
+  if [ -z "${REPORT_AT[$1]:-}" ]; then
+    at=$(grep -abom1 'FLOEGUEST [0-9]' "$overlay" 2>/dev/null) || return 1
+    at=${at%%:*}
+    [ $((at % 65536)) = 0 ] || return 1
+    REPORT_AT[$1]=$((at / 65536))
+  fi
+  dd if="$overlay" bs=65536 skip="${REPORT_AT[$1]}" count=1 status=none >/run/report || return 1
+  slurp /run/report
+  [[ $SLURPED == FLOEGUEST\ *FLOEEND* ]] && REPORT=${SLURPED%%FLOEEND*}
+}
+guest_round() { guest_report "$1" && ROUND=${REPORT%%$'\n'*} && ROUND=${ROUND#FLOEGUEST }; }
+guest_sees() { guest_report "$1" && [[ $REPORT =~ $2 ]]; }
+# It speaks, and not of that: a guest that says nothing has not shown that it does not see it.
+guest_sees_not() { guest_report "$1" && ! [[ $REPORT =~ $2 ]]; }
+guest_looked() { guest_round "$1" && [ "$ROUND" -gt "$2" ]; }
+# guest_looks_again MACHINE: waits until it has looked twice more, so that what it says is of now.
+guest_looks_again() {
+  local round
+  until_true 60 guest_round "$1" || die "guest $1 says nothing"
+  round=$ROUND
+  until_true 120 guest_looked "$1" $((round + 1)) || die "guest $1 looks no more"
+}
+
+qemu_of() { vm stats "$1" | awk '$1 == "pid" { print $2 }'; }
+# What USB nodes and disks the QEMU of a machine has open.
+held_by() { ls -l "/proc/$(qemu_of "$1")/fd" | grep -oE '/dev/(bus/usb|sd)[^ ]*' || true; }
+holds_nothing() { [ -z "$(held_by "$1")" ]; }
+# given WHAT PATH RULE PATTERN DRIVERS [MACHINE]: hypervisord gives the device, and the guest reports PATTERN.
+given() {
+  local what=$1 path=$2 rule=$3 pattern=$4 drivers=$5 machine=${6:-one}
+  expect "$what" "$path" machine "$rule" "$drivers"
+  if until_true 90 guest_sees "$machine" "$pattern"; then passes "$what: guest $machine sees $pattern"; else
+    fails "$what: guest $machine does not see $pattern"
+    echo "$REPORT"
+    vm usb
+  fi
+}
+# until_true SECONDS COMMAND...: at no hurry: what looks takes from the guest the one processor that there is.
+until_true() {
+  local end=$((SECONDS + $1)); shift
+  until "$@"; do
+    [ $SECONDS -lt $end ] || return 1
+    pause 2
+  done
+}
+unseen() {
+  guest_looks_again "$1"
+  if until_true 30 guest_sees_not "$1" "$2"; then passes "guest $1 does not see $2"; else fails "guest $1 sees $2, or has fallen silent: $REPORT"; fi
+}
+no_disk_here() { if compgen -G '/sys/block/sd*' >/dev/null; then fails "$1: the host has a disk: $(ls /sys/block)"; fi; }
+
+guests_start() {
+  local begun=$SECONDS
+  say 'a guest within, on KVM'
+  [ -c /dev/kvm ] || die 'no KVM in the test machine'
+  vm status | tee /run/status
+  grep -q '^accelerator: kvm:' /run/status || die 'the daemon does not take KVM'
+  vm start one
+  until_true 900 guest_looked one 0 || die 'the guest says nothing'
+  # What it has without any device.
+  INPUTS=$(grep '^inputs' <<<"$REPORT")
+  DEVICES=$(grep -c '^device' <<<"$REPORT") || true
+  say "the guest speaks after $((SECONDS - begun)) s"
+}
+
+guests_sticks() {
+  local rw ro blocked card
+  plug '{"driver":"usb-storage","id":"rw","bus":"xhci.0","port":"3","drive":"rw","serial":"RW-1"}' && rw=$CAME
+  given 'writable stick' "$rw" stick 'greeting from-rw written file.sector' usbfs
+  no_disk_here 'writable stick'
+  guest_sees one 'device 46f4:0001 RW-1 end' || fails 'the guest sees another device than the stick'
+  plug '{"driver":"usb-storage","id":"ro","bus":"xhci.0","port":"4","drive":"ro","serial":"RO-1"}' && ro=$CAME
+  given 'read-only stick' "$ro" read-only-stick 'ro 1 greeting from-ro written refused' usb-storage
+  unseen one 'RO-1'
+  plug '{"driver":"usb-storage","id":"no","bus":"xhci.0","port":"5","drive":"blocked","serial":"BLOCKED"}' && blocked=$CAME
+  expect 'blocked stick' "$blocked" block no-storage ''
+  plug '{"driver":"usb-ccid","id":"card","bus":"xhci.0","port":"6"}' && card=$CAME
+  given 'card reader' "$card" cards 'device 08e6:4433' usbfs
+  unseen one 'BLOCKED|from-blocked'
+  # The read-only one is a disk of QEMU's.
+  [ "$(grep -c '^device' <<<"$REPORT")" = $((DEVICES + 3)) ] || fails "the guest has more or fewer than two disks and the card reader: $REPORT"
+  [ "$(grep -c '^disk' <<<"$REPORT")" = 2 ] || fails "the guest has more or fewer than two disks: $REPORT"
+  say "the guest itself:"
+  echo "$REPORT"
+  pull no "$blocked"
+  pull card "$card"
+  until_true 60 guest_sees_not one '08e6:4433' || fails 'a card reader that was pulled is still there in the guest'
+  pull rw "$rw"
+  until_true 60 guest_sees_not one 'RW-1' || fails 'a stick that was pulled is still there in the guest'
+  pull ro "$ro"
+  until_true 60 guest_sees_not one 'from-ro' || fails 'a read-only disk whose stick was pulled is still there in the guest'
+  until_true 30 holds_nothing one || fails "QEMU still holds $(held_by one)"
+}
+
+# What the guest has is shut off when its machine ends, and what the daemon's former life gave is given again or taken.
+guests_end() {
+  local card
+  say 'the daemon dies while a guest has a device; the machine ends'
+  plug '{"driver":"usb-ccid","id":"card","bus":"xhci.0","port":"6"}' && card=$CAME
+  given 'card reader again' "$card" cards 'device 08e6:4433' usbfs
+  forget
+  usb_daemon_stop -KILL
+  usb_daemon_start
+  # It has been pulled and is given anew.
+  expect 'the card reader after the death of the daemon' "$card" machine cards usbfs
+  guest_looks_again one
+  until_true 60 guest_sees one 'device 08e6:4433' || fails 'the guest has lost its card reader with the daemon'
+  vm stop one --force
+  until_true 60 drivers_are "$card" '' || fails "a device of a machine that is off has $DRIVERS"
+  if authorised "$card"; then fails 'a device of a machine that is off is authorised'; fi
+  pull card "$card"
+}
