@@ -35,6 +35,11 @@ macro(floe_pkg name)
   pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${ARGN})
 endmacro()
 
+# floe_installed(target): the target "programs" makes it; so everything that has an install() of something built.
+function(floe_installed name)
+  set_property(GLOBAL APPEND PROPERTY FLOE_INSTALLED ${name})
+endfunction()
+
 # floe_library(name SOURCES file... LINK target...): a static library; headers are included from the top of the tree.
 function(floe_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
@@ -51,4 +56,5 @@ function(floe_program name)
   target_link_libraries(${name} PRIVATE ${arg_LINK})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  floe_installed(${name})
 endfunction()
