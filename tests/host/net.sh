@@ -85,6 +85,7 @@ start_card() { # start_card NAME SLOT NETWORK: loader and guest; the loader's pi
   local name=$1
   [ -p "$name.ctl" ] || mkfifo "$name.ctl" "$name.in"
   : >"$name.out"
+  : >"$name.card"
   "$TOOLS/net-card" open "$2" "$POLICY" "$3" bash -c "exec '$TOOLS/hostile-frames' guest 3 $2 $name.in >$name.out" \
     <>"$name.ctl" >"$name.card" 2>"$name.log" &
   loader=$!
@@ -210,6 +211,7 @@ leaked=$((leaked + watched)); sent=$((sent + $(field link "$answer") + $(field f
 say 'and is adopted again'
 "$TOOLS/net-card" open 0 "$POLICY" open </dev/null >again.out 2>&1 && die 'a second card on a living tap'
 grep -q 'there is one already' again.out || die "unclear: $(cat again.out)"
+: >one.card
 "$TOOLS/net-card" adopt 0 "$POLICY" open <>one.ctl >one.card 2>>one.log &
 one=$!
 wait_for 20 'adoption' grep -q ^ready one.card

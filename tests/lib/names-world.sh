@@ -49,6 +49,7 @@ PYTHON
 
 mkfifo one.ctl
 start_card() { # start_card NETWORK: the loader's pid in $loader
+  rm -f one.card one.log
   FLOE_RESOLVER=$BUILD/bin/floe-resolver \
     "$BUILD/tests/net-card" open 0 policy.json "$1" ip netns exec guest "$BUILD/tests/frame-relay" 3 eth0 <>one.ctl >one.card 2>one.log & loader=$!
   wait_for 20 "the card" test -s one.card -o -s one.log; grep -q ^ready one.card || die "$(cat one.log)"

@@ -74,7 +74,9 @@ field() { # field NAME LINE: the word after NAME
 watchers=()
 start_watch() { # start_watch NAME COMMAND...
   local name=$1; shift
-  "$@" >"$name.watch" & watchers+=($!)
+  # Emptied here: the watcher before it said "watching" too, and a frame must not go out on its word.
+  : >"$name.watch"
+  "$@" >>"$name.watch" & watchers+=($!)
   wait_for 10 "watcher $name" grep -q watching "$name.watch"
 }
 watched=0
