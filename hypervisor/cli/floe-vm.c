@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "hypervisor/cli/floe-vm.h"
 #include "common/floe-cli.h"
-#include "hypervisor/floe-hypervisor-dbus.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -57,9 +57,8 @@ by_id (gconstpointer a, gconstpointer b)
   return g_strcmp0 (floe_hypervisor1_machine_get_id (*left), floe_hypervisor1_machine_get_id (*right));
 }
 
-/* All machines, in order of id. */
-static GPtrArray *
-list_machines (GError **error)
+GPtrArray *
+floe_vm_list_machines (GError **error)
 {
   g_autoptr (GDBusObjectManager) manager = connect_to (error);
   GPtrArray *machines;
@@ -72,8 +71,10 @@ list_machines (GError **error)
   for (GList *at = objects; at != NULL; at = at->next) {
     FloeHypervisor1Machine *machine = floe_object_get_hypervisor1_machine (FLOE_OBJECT (at->data));
 
-    if (machine != NULL)
-      g_ptr_array_add (machines, machine);
+    if (machine == NULL)
+      continue;
+    g_dbus_proxy_set_default_timeout (G_DBUS_PROXY (machine), CALL_TIMEOUT_MS);
+    g_ptr_array_add (machines, machine);
   }
   g_list_free_full (objects, g_object_unref);
   g_ptr_array_sort (machines, by_id);
@@ -83,14 +84,13 @@ list_machines (GError **error)
 static FloeHypervisor1Machine *
 find_machine (const char *id, GError **error)
 {
-  g_autoptr (GPtrArray) machines = list_machines (error);
+  g_autoptr (GPtrArray) machines = floe_vm_list_machines (error);
 
   for (guint i = 0; machines != NULL && i < machines->len; i++) {
     FloeHypervisor1Machine *machine = g_ptr_array_index (machines, i);
 
     if (g_strcmp0 (floe_hypervisor1_machine_get_id (machine), id) != 0)
       continue;
-    g_dbus_proxy_set_default_timeout (G_DBUS_PROXY (machine), CALL_TIMEOUT_MS);
     return g_object_ref (machine);
   }
   if (machines != NULL)
@@ -129,7 +129,7 @@ run_list (int argc, char **argv, GError **error)
 
   if (!parse_plain ("list", 0, &argc, &argv, error))
     return FALSE;
-  machines = list_machines (error);
+  machines = floe_vm_list_machines (error);
   if (machines == NULL)
     return FALSE;
   g_print ("%-16s %-11s %-5s %8s  %-34s %s\n", "ID", "STATE", "ACCEL", "DESKTOP", "IMAGE", "HERE");
@@ -583,6 +583,8 @@ static const FloeCommand commands[] = {
   { "reset", "ID", "press the machine's reset button", run_reset },
   { "suspend", "ID", "save the machine to disk and end it", run_suspend },
   { "resume", "ID", "go on where suspend ended", run_resume },
+  { "leave", "FILE", "suspend all that run, and write to FILE which: before the endpoint ends", floe_vm_run_leave },
+  { "return", "FILE", "resume those of FILE, and remove it: when the endpoint is back", floe_vm_run_return },
   { "net", "ID", "its network cards: packets by rule, names, addresses", run_net },
   { "stats", "ID", "packets by rule, address, processes", run_stats },
   { "display", "ID", "how the machine's display is reached", run_display },

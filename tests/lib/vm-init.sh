@@ -25,6 +25,7 @@ for port in /sys/class/virtio-ports/*; do
   esac
 done
 cd /work
+case $(cat /proc/cmdline) in *floe.systemd*) . /source/tests/lib/vm-systemd.sh ;; esac
 bash -c "$(cat /work/command)" >"$output" 2>&1 </dev/null
 echo $? >/work/status
 sync
