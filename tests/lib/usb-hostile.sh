@@ -213,7 +213,7 @@ compose() {
   for function in "$@"; do
     mkdir "$dir/functions/$function"
     case $function in
-      mass_storage.*) echo /work/other.img >"$dir/functions/$function/lun.0/file" ;;
+      mass_storage.*) echo /exchange/other.img >"$dir/functions/$function/lun.0/file" ;;
       hid.*)
         echo 1 >"$dir/functions/$function/protocol"
         echo 1 >"$dir/functions/$function/subclass"

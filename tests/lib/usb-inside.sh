@@ -13,7 +13,7 @@ CASES=0 FAILURES=0
 export PATH="/build/tests:$PATH"
 mkdir /run/logs
 touch $LOG $AUDIT $TRACE
-trap 'status=$?; [ $status = 0 ] || tail -n 15 $LOG >&2; cp -r /run/logs /work; exit $status' EXIT
+trap 'status=$?; [ $status = 0 ] || tail -n 15 $LOG >&2; cp -r /run/logs /exchange; exit $status' EXIT
 
 # Under emulation a fork costs what a thousand lines of shell do not: what is asked again and again is asked without one.
 mkfifo /run/never
@@ -64,14 +64,14 @@ XML
 usb_spool() {
   rm -rf $STATE/spool
   mkdir -p $STATE/spool $STATE/chunks
-  cp -r "/work/spool-$1/metadata" "/work/spool-$1/targets" $STATE/spool/
+  cp -r "/exchange/spool-$1/metadata" "/exchange/spool-$1/targets" $STATE/spool/
   chmod -R a+rX $STATE
 }
 usb_endpoint() {
   mkdir -p $STATE /run/floe/agent
-  cp /work/root.json /run/floe/root.json
+  cp /exchange/root.json /run/floe/root.json
   usb_spool 1
-  cp -r /work/chunks/. $STATE/chunks/
+  cp -r /exchange/chunks/. $STATE/chunks/
   chmod -R a+rX $STATE
   cat >$CONFIG <<TXT
 [endpoint]

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The first process of the test machine (tests/lib/vm.sh): mounts, runs the script that /work/command names with its output on port "output",
-# leaves its status in /work/status, and ends the machine.
+# The first process of the test machine (tests/lib/vm.sh): mounts, runs the script that /exchange/command names with its output on port "output",
+# leaves its status in /exchange/status, and ends the machine.
 export PATH=/build/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TMPDIR=/tmp
-export SOURCE=/source BUILD=/build WORK=/work
+export SOURCE=/source BUILD=/build WORK=/exchange
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mkdir -p /dev/pts /dev/shm
@@ -24,10 +24,10 @@ for port in /sys/class/virtio-ports/*; do
     qmp) ln -sf "/dev/$(basename "$port")" /run/outer-qmp ;;
   esac
 done
-cd /work
+cd /exchange
 case $(cat /proc/cmdline) in *floe.systemd*) . /source/tests/lib/vm-systemd.sh ;; esac
-bash -c "$(cat /work/command)" >"$output" 2>&1 </dev/null
-echo $? >/work/status
+bash -c "$(cat /exchange/command)" >"$output" 2>&1 </dev/null
+echo $? >/exchange/status
 sync
 # The port's last bytes are with QEMU once the port is closed; poweroff of the kernel itself, since there is no init to ask.
 exec busybox poweroff -f

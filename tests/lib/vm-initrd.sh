@@ -38,11 +38,11 @@ mount -t erofs -o ro /dev/vda /lower || fail root
 mount -t tmpfs -o size=75% tmpfs /over
 mkdir /over/upper /over/work
 mount -t overlay -o lowerdir=/lower,upperdir=/over/upper,workdir=/over/work overlay /root || fail overlay
-mkdir -p /root/source /root/build /root/work
+mkdir -p /root/source /root/build /root/exchange
 options=trans=virtio,version=9p2000.L,msize=262144
 mount -t 9p -o ro,cache=loose,$options source /root/source || fail source
 mount -t 9p -o ro,cache=loose,$options build /root/build || fail build
-mount -t 9p -o cache=mmap,$options work /root/work || fail work
+mount -t 9p -o cache=mmap,$options exchange /root/exchange || fail exchange
 mount --move /dev /root/dev
 umount /proc
 exec switch_root /root /bin/bash /source/tests/lib/vm-init.sh

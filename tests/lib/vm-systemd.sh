@@ -6,9 +6,9 @@ cat >/etc/systemd/system/floe-test.service <<UNIT
 After=basic.target dbus.socket
 [Service]
 Type=exec
-Environment=SOURCE=/source BUILD=/build WORK=/work TMPDIR=/tmp HOME=/root LC_ALL=C.UTF-8 PATH=$PATH
-WorkingDirectory=/work
-ExecStart=/bin/bash -c 'bash -c "\$(cat /work/command)" >$output 2>&1 </dev/null; echo \$? >/work/status; sync; busybox poweroff -f'
+Environment=SOURCE=/source BUILD=/build WORK=/exchange TMPDIR=/tmp HOME=/root LC_ALL=C.UTF-8 PATH=$PATH
+WorkingDirectory=/exchange
+ExecStart=/bin/bash -c 'bash -c "\$(cat /exchange/command)" >$output 2>&1 </dev/null; echo \$? >/exchange/status; sync; busybox poweroff -f'
 UNIT
 mkdir -p /etc/systemd/system/multi-user.target.wants
 ln -sf ../floe-test.service /etc/systemd/system/multi-user.target.wants/floe-test.service

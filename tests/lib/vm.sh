@@ -17,11 +17,11 @@
 #
 # Inside, for the script:
 #   /source      this checkout, read-only          /build   its build for Debian 13, read-only; /build/bin is first in PATH
-#   /work        the working directory, which is $VM_DIR outside: files passed in and out, both ways and at any time (9p)
+#   /exchange    the working directory, which is $VM_DIR outside: files passed in and out, both ways and at any time (9p)
 #   anything else: the tree of vm_packages with a layer in memory over it. /proc, /sys, /dev, /dev/pts, /dev/shm, /run, /tmp, cgroup2, tracefs and
 #   configfs are mounted, lo is up, nothing else runs: no systemd, no udev, unless VM_CMDLINE has floe.systemd: then systemd is the first process and
 #   starts the script, when it is up. Modules load with modprobe: all of Debian's.
-#   /work/outer-qmp, a name for the QMP monitor of the QEMU that the script runs in, already past its greeting and negotiation: for
+#   /run/outer-qmp, a name for the QMP monitor of the QEMU that the script runs in, already past its greeting and negotiation: for
 #   plugging and pulling devices; one request a line (tests/tools/vm-qmp.c). The same QEMU has another monitor outside, at
 #   $VM_QMP (vm_qmp COMMAND [ARGUMENTS-AS-JSON]).
 # FLOE_VM_BUILD in the environment: another build to use, such as build/gcc of a host whose libraries Debian 13 has too; nothing is built then.
@@ -113,7 +113,7 @@ vm_start() {
     -drive if=none,id=root,format=raw,readonly=on,file="$VM_BOOT/root.erofs" -device virtio-blk-pci,drive=root \
     -virtfs local,path="$SOURCE",mount_tag=source,security_model=none,readonly=on,multidevs=remap \
     -virtfs local,path="${FLOE_VM_BUILD:-$SOURCE/build/debian13/gcc}",mount_tag=build,security_model=none,readonly=on,multidevs=remap \
-    -virtfs local,path="$VM_DIR",mount_tag=work,security_model=none,multidevs=remap \
+    -virtfs local,path="$VM_DIR",mount_tag=exchange,security_model=none,multidevs=remap \
     -device virtio-serial-pci -device virtio-rng-pci \
     -chardev file,id=output,path="$WORK/$name.fifo" -device virtserialport,chardev=output,name=output \
     -chardev socket,id=monitor,path="$WORK/$name.inner",server=on,wait=off -mon chardev=monitor,mode=control \
