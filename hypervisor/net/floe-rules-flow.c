@@ -483,6 +483,21 @@ match_udp (FloeRule *rule, unsigned from, unsigned to)
   floe_rule_number (rule, FLOE_FIELD_UDP_DESTINATION, to);
 }
 
+/* Neighbour discovery, whose addresses and hop limit the link's own table has looked into. */
+static void
+allow_discovery (const Flow *flow, FloeChain *chain, const char *id, gboolean from_guest)
+{
+  const uint8_t types[] = { from_guest ? ND_ROUTER_SOLICIT : ND_ROUTER_ADVERT, ND_NEIGHBOR_SOLICIT, ND_NEIGHBOR_ADVERT };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (types); i++) {
+    FloeRule *rule = floe_chain_add_counted (flow->table, chain, NULL, id, FLOE_VERDICT_ACCEPT, TRUE);
+
+    floe_rule_number (rule, FLOE_FIELD_FAMILY, NFPROTO_IPV6);
+    floe_rule_number (rule, FLOE_FIELD_PROTOCOL, IPPROTO_ICMPV6);
+    floe_rule_number (rule, FLOE_FIELD_ICMP6_TYPE, types[i]);
+  }
+}
+
 /* A LAN's DHCP crosses the bridge: asked of everyone or of a named server, answered by one. From whom answers come, the link has seen. */
 static void
 fill_lan_dhcp (const Flow *flow, FloeChain *chain, gboolean from_guest)
@@ -524,6 +539,9 @@ fill_forward (const Flow *flow, FloeChain *chain, gboolean from_guest)
     fill_ways (flow, chain, from_guest);
   if (flow->bridged)
     fill_lan_dhcp (flow, chain, from_guest);
+  /* Unlike ARP it is IP, and comes by here on its way over the bridge: to groups, and from and to addresses of the link alone. */
+  if (flow->bridged && flow->input->network->ipv6)
+    allow_discovery (flow, chain, from_guest ? "floe-lan-nd" : "floe-lan-nd-reply", from_guest);
   fill_never (flow, chain, from_guest);
   floe_chain_add_drop (flow->input, flow->table, chain, from_guest ? "floe-invalid-to" : "floe-invalid-from", "floe-invalid",
                        fill_states, GUINT_TO_POINTER (NF_CT_STATE_INVALID_BIT | NF_CT_STATE_BIT (IP_CT_RELATED)));
@@ -573,17 +591,8 @@ allow_dns (const Flow *flow, gboolean v6)
 static void
 fill_host6 (const Flow *flow)
 {
-  static const uint8_t asked[] = { ND_ROUTER_SOLICIT, ND_NEIGHBOR_SOLICIT, ND_NEIGHBOR_ADVERT };
-  static const uint8_t said[] = { ND_ROUTER_ADVERT, ND_NEIGHBOR_SOLICIT, ND_NEIGHBOR_ADVERT };
-
-  for (unsigned i = 0; i < G_N_ELEMENTS (asked) + G_N_ELEMENTS (said); i++) {
-    gboolean from = i < G_N_ELEMENTS (asked);
-    FloeRule *rule = allow_host (flow, from ? flow->host_from : flow->host_to, from ? "floe-host-nd" : "floe-host-nd-reply");
-
-    floe_rule_number (rule, FLOE_FIELD_FAMILY, NFPROTO_IPV6);
-    floe_rule_number (rule, FLOE_FIELD_PROTOCOL, IPPROTO_ICMPV6);
-    floe_rule_number (rule, FLOE_FIELD_ICMP6_TYPE, from ? asked[i] : said[i - G_N_ELEMENTS (asked)]);
-  }
+  allow_discovery (flow, flow->host_from, "floe-host-nd", TRUE);
+  allow_discovery (flow, flow->host_to, "floe-host-nd-reply", FALSE);
   for (unsigned from = 0; from < 2; from++) {
     FloeRule *rule = allow_host (flow, from ? flow->host_from : flow->host_to, from ? "floe-host-dhcp6" : "floe-host-dhcp6-reply");
 

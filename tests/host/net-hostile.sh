@@ -41,9 +41,10 @@ $(machine fw '["inner", "outer"]' true) ],
     "plain": { "mode": "nat", "egress": $(rules plain "$1" '' '') },
     "both": { "mode": "nat", "ipv6": true, "dns": { "resolver": "rules", "servers": ["198.51.100.10"] }, "egress": $(rules both "$1" "$SIX" "$(six_rules both),
       { \"id\": \"both-name\", \"protocol\": \"tcp\", \"names\": [\"www.example.test\"], \"ports\": [\"80\"] }") },
-    "lan": { "mode": "bridge", "interface": "lan0", "dhcp": { "servers": ["192.0.2.1"] }, "egress": $(rules lan "$1" '' '') },
-    "inner": { "mode": "filter", "through": "fw", "egress": $(rules inner "$1" '' '') },
-    "outer": { "mode": "nat", "egress": $(rules outer "$1" '' '') } },
+    "lan": { "mode": "bridge", "interface": "lan-bridge", "ipv6": true, "dhcp": { "servers": ["192.0.2.1"] },
+      "egress": $(rules lan "$1" "$SIX" "$(six_rules lan)") },
+    "inner": { "mode": "filter", "through": "fw", "ipv6": true, "egress": $(rules inner "$1" "$SIX" "$(six_rules inner)") },
+    "outer": { "mode": "nat", "ipv6": true, "egress": $(rules outer "$1" "$SIX" "$(six_rules outer)") } },
   "usb": [], "console": { "switch_next": "<Control><Alt>Right", "switch_previous": "<Control><Alt>Left",
     "switch_list": "<Control><Alt>Home", "kiosk": false, "banner": "", "languages": ["en"] },
   "lease_days": 30, "assignment": [{ "who": "*", "machines": ["victim", "other", "fw"] }] }
@@ -92,10 +93,15 @@ write_policy 0
 make_config
 spool
 make_lan 02:f1:0e:00:00:02 192.0.2.50
+# IPv6 on a LAN takes a bridge of the host's own that has an address there.
+ip link add lan-bridge type bridge
+ip link set lan0 master lan-bridge
+ip address add 2001:db8:52::5/64 dev lan-bridge nodad
+ip link set lan-bridge up
 chaser plain 0
 chaser both 1 six dns
-chaser lan 2 guest=192.0.2.50 peer=192.0.2.1 peermac=02:00:5e:00:53:01 lan
-chaser inner 3 filtered
+chaser lan 2 guest=192.0.2.50 peer=192.0.2.1 peermac=02:00:5e:00:53:01 guest6=2001:db8:52::f1:eff:fe00:2 peer6=2001:db8:52::1 lan six
+chaser inner 3 filtered six
 # The neighbour and the machine that filters.
 quiet 4
 quiet 8

@@ -125,6 +125,9 @@ hostile_add_bad_headers6 (HostileGuest *guest)
   HostileFrame frame;
 
   for (size_t i = 0; i < G_N_ELEMENTS (changes); i++) {
+    /* The hop limit is for those who route: on a LAN that is its router. */
+    if (guest->lan && changes[i].offset == 7)
+      continue;
     hostile_put_ether (&frame, guest, guest->peer_mac, ETH_P_IPV6);
     hostile_put_inner (&frame, guest, ETH_P_IPV6);
     frame.bytes[HOSTILE_VNET + 14 + changes[i].offset] = (uint8_t)changes[i].value;

@@ -177,7 +177,10 @@ hostile_add_mld (HostileGuest *guest)
           /* On a LAN a guest says which groups it listens to, and looks for the router. */
           gboolean usual = types[t] == 133 ? c == 0 && (s != 0 || !guest->lan) : s >= 2 && guest->lan;
 
-          if (usual && (guest->truthful || (!guest->lan && memcmp (guest->mac, guest->identity.guest_mac, 6) == 0)))
+          /* Who has no address yet claims none: only the MAC can lie. */
+          gboolean claims = guest->lan && sources[s] != any6;
+
+          if (usual && (guest->truthful || (!claims && memcmp (guest->mac, guest->identity.guest_mac, 6) == 0)))
             continue;
           body[0] = types[t];
           to_multicast (groups[g], mac);
