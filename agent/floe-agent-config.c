@@ -107,10 +107,30 @@ check_pin (Reader *reader, const char *pin)
 }
 
 static void
-check_path (Reader *reader, const char *key, const char *path)
+check_path (Reader *reader, const char *group, const char *key, const char *path)
 {
   if (!reader->failed && *path != '/')
-    refuse (reader, "paths", key, "an absolute path wanted, not '%s'", path);
+    refuse (reader, group, key, "an absolute path wanted, not '%s'", path);
+}
+
+/* Whose endpoint this is. */
+static void
+read_server (Reader *reader, FloeAgentConfig *config)
+{
+  config->url = take (reader, "server", "url", NULL);
+  check_url (reader, config->url);
+  config->pin = take (reader, "server", "pin", NULL);
+  check_pin (reader, config->pin);
+  config->group = take (reader, "endpoint", "group", NULL);
+  if (!reader->failed && (!floe_name_is_safe (config->group) || strlen (config->group) > GROUP_MAX_BYTES))
+    refuse (reader, "endpoint", "group", "1 to %d of A-Z a-z 0-9 . _ - wanted, not starting with a dot", GROUP_MAX_BYTES);
+}
+
+static gboolean
+says_server (Reader *reader)
+{
+  return g_key_file_has_key (reader->file, "server", "url", NULL) || g_key_file_has_key (reader->file, "server", "pin", NULL) ||
+         g_key_file_has_key (reader->file, "endpoint", "group", NULL);
 }
 
 static void
@@ -119,19 +139,16 @@ read_config (Reader *reader, FloeAgentConfig *config)
   g_autofree char *uid_base = take (reader, "host", "uid_base", G_STRINGIFY (UID_BASE_DEFAULT));
   gint64 number;
 
-  config->url = take (reader, "server", "url", NULL);
-  check_url (reader, config->url);
-  config->pin = take (reader, "server", "pin", NULL);
-  check_pin (reader, config->pin);
-  config->group = take (reader, "endpoint", "group", NULL);
-  if (!reader->failed && (!floe_name_is_safe (config->group) || strlen (config->group) > GROUP_MAX_BYTES))
-    refuse (reader, "endpoint", "group", "1 to %d of A-Z a-z 0-9 . _ - wanted, not starting with a dot", GROUP_MAX_BYTES);
+  if (says_server (reader))
+    read_server (reader, config);
   config->state = take (reader, "paths", "state", "/var/lib/floe");
   config->run = take (reader, "paths", "run", "/run/floe");
   config->root = take (reader, "paths", "root", "/usr/share/floe/root.json");
-  check_path (reader, "state", config->state);
-  check_path (reader, "run", config->run);
-  check_path (reader, "root", config->root);
+  config->address_file = take (reader, "setup", "address_file", "/boot/floe.conf");
+  check_path (reader, "paths", "state", config->state);
+  check_path (reader, "paths", "run", config->run);
+  check_path (reader, "paths", "root", config->root);
+  check_path (reader, "setup", "address_file", config->address_file);
   if (reader->failed)
     return;
   if (!g_ascii_string_to_signed (uid_base, 10, UID_BASE_MIN, UID_BASE_MAX, &number, NULL))
@@ -140,34 +157,70 @@ read_config (Reader *reader, FloeAgentConfig *config)
     config->uid_base = (uid_t) number;
 }
 
+static gboolean
+load (GKeyFile *file, const char *text, size_t size, const char *source, GError **error)
+{
+  g_autoptr (GError) problem = NULL;
+
+  if (size > CONFIG_MAX_BYTES)
+    return floe_error_set (error, FLOE_ERROR_LIMIT, "%s: %zu bytes, %d at most", source, size, CONFIG_MAX_BYTES);
+  if (!g_utf8_validate (text, (gssize) size, NULL) || memchr (text, '\0', size) != NULL)
+    return floe_error_set (error, FLOE_ERROR_INVALID, "%s: not UTF-8 text", source);
+  return size == 0 || g_key_file_load_from_data (file, text, size, G_KEY_FILE_NONE, &problem) ||
+         floe_error_set (error, FLOE_ERROR_INVALID, "%s: %s", source, problem->message);
+}
+
 FloeAgentConfig *
 floe_agent_config_parse (const char *text, size_t size, const char *source, GError **error)
 {
   static const char *const server[] = { "url", "pin", NULL };
   static const char *const endpoint[] = { "group", NULL };
   static const char *const paths[] = { "state", "run", "root", NULL };
+  static const char *const setup[] = { "address_file", NULL };
   g_autoptr (FloeAgentConfig) config = g_new0 (FloeAgentConfig, 1);
   g_autoptr (GKeyFile) file = g_key_file_new ();
-  g_autoptr (GError) problem = NULL;
   Reader reader = { file, source, error, FALSE };
 
-  if (size > CONFIG_MAX_BYTES) {
-    floe_error_set (error, FLOE_ERROR_LIMIT, "%s: %zu bytes, %d at most", source, size, CONFIG_MAX_BYTES);
+  if (!load (file, text, size, source, error))
     return NULL;
-  }
-  if (!g_utf8_validate (text, (gssize) size, NULL) || memchr (text, '\0', size) != NULL) {
-    floe_error_set (error, FLOE_ERROR_INVALID, "%s: not UTF-8 text", source);
-    return NULL;
-  }
-  if (size > 0 && !g_key_file_load_from_data (file, text, size, G_KEY_FILE_NONE, &problem)) {
-    floe_error_set (error, FLOE_ERROR_INVALID, "%s: %s", source, problem->message);
-    return NULL;
-  }
   refuse_unknown (&reader, "server", server);
   refuse_unknown (&reader, "endpoint", endpoint);
   refuse_unknown (&reader, "paths", paths);
+  refuse_unknown (&reader, "setup", setup);
   read_config (&reader, config);
   return reader.failed ? NULL : g_steal_pointer (&config);
+}
+
+gboolean
+floe_agent_config_adopt (FloeAgentConfig *config, const char *text, size_t size, const char *source, GError **error)
+{
+  static const char *const server[] = { "url", "pin", NULL };
+  static const char *const endpoint[] = { "group", "id", NULL };
+  g_autoptr (FloeAgentConfig) read = g_new0 (FloeAgentConfig, 1);
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  Reader reader = { file, source, error, FALSE };
+
+  if (!load (file, text, size, source, error))
+    return FALSE;
+  refuse_unknown (&reader, "server", server);
+  refuse_unknown (&reader, "endpoint", endpoint);
+  read_server (&reader, read);
+  read->id = take (&reader, "endpoint", "id", NULL);
+  if (!reader.failed && !floe_name_is_safe (read->id))
+    refuse (&reader, "endpoint", "id", "the id that the server gave wanted");
+  if (reader.failed)
+    return FALSE;
+  config->url = g_steal_pointer (&read->url);
+  config->pin = g_steal_pointer (&read->pin);
+  config->group = g_steal_pointer (&read->group);
+  config->id = g_steal_pointer (&read->id);
+  return TRUE;
+}
+
+char *
+floe_agent_config_enrolment (const char *url, const char *pin, const char *group, const char *id)
+{
+  return g_strdup_printf ("# Written when this endpoint enrolled.\n[server]\nurl=%s\npin=%s\n[endpoint]\ngroup=%s\nid=%s\n", url, pin, group, id);
 }
 
 void
@@ -178,6 +231,8 @@ floe_agent_config_free (FloeAgentConfig *config)
   g_free (config->url);
   g_free (config->pin);
   g_free (config->group);
+  g_free (config->id);
+  g_free (config->address_file);
   g_free (config->state);
   g_free (config->run);
   g_free (config->root);

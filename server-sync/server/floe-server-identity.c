@@ -24,6 +24,7 @@ struct _FloeServerIdentity {
   char *key_pem;
   char *certificate_pem;
   char *pin;
+  FloeDigest digest; /* what the pin says */
 };
 
 static gboolean
@@ -167,10 +168,9 @@ compute_pin (FloeServerIdentity *identity, GError **error)
 
   if (ok) {
     g_autofree char *base64 = NULL;
-    FloeDigest digest;
 
-    floe_digest_of (der.data, der.size, &digest);
-    base64 = g_base64_encode (digest.bytes, sizeof digest.bytes);
+    floe_digest_of (der.data, der.size, &identity->digest);
+    base64 = g_base64_encode (identity->digest.bytes, sizeof identity->digest.bytes);
     identity->pin = g_strconcat ("sha256//", base64, NULL);
   }
   gnutls_free (der.data);
@@ -248,4 +248,10 @@ const char *
 floe_server_identity_pin (FloeServerIdentity *identity)
 {
   return identity->pin;
+}
+
+void
+floe_server_identity_digest (FloeServerIdentity *identity, FloeDigest *digest)
+{
+  *digest = identity->digest;
 }

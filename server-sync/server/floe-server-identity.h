@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-#include "common/floe-error.h"
+#include "common/floe-digest.h"
 
 /* The server's TLS key and certificate. The key is the identity: endpoints pin its public half (RFC 7469's form, as libcurl
  * takes it), so the certificate is only its envelope and is made anew from the key when it nears its end. */
@@ -19,3 +19,5 @@ const char *floe_server_identity_key (FloeServerIdentity *identity);
 const char *floe_server_identity_certificate (FloeServerIdentity *identity);
 /* "sha256//BASE64" of the DER SubjectPublicKeyInfo; borrowed. */
 const char *floe_server_identity_pin (FloeServerIdentity *identity);
+/* The same SHA-256. */
+void floe_server_identity_digest (FloeServerIdentity *identity, FloeDigest *digest);

@@ -4,6 +4,7 @@
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
 #include "server-sync/server/floe-server-deadlines.h"
+#include "server-sync/server/floe-server-enrol.h"
 #include "server-sync/server/floe-server-path.h"
 #include "server-sync/server/floe-server-range.h"
 
@@ -21,14 +22,15 @@
 #include <unistd.h>
 
 /* Theory of operation: libmicrohttpd's threads call on_uri (request line read), on_request (headers read, then again when the
- * body, which must be empty, has ended) and on_completed. The request target is judged in on_uri, on the raw bytes, since what
- * comes later has been cut at '?'. Each connection has a Connection and a deadline, moved at each of these steps. */
+ * body has ended; only POST /enrol has one, which is taken in pieces) and on_completed. The request target is judged in on_uri, on the
+ * raw bytes, since what comes later has been cut at '?'. Each connection has a Connection and a deadline, moved at each of these steps. */
 
 #define BACKLOG 256
 #define SPARE_DESCRIPTORS 64
 #define IDLE_SECONDS 60
 #define NEXT_REQUEST_SECONDS 120
 #define SLOWEST_BYTES_PER_SECOND (16 * 1024)
+#define ENROL_PATH "/enrol"
 #define RANGE_MAX 72 /* "bytes ", three numbers and what stands between them */
 #define TLS_PRIORITIES                                                                                                         \
   "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-DHE-RSA:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
@@ -44,6 +46,8 @@ struct _FloeServer {
   FloeServerOptions options;
   FloeServerDeadlines *deadlines;
   Counters counters;
+  FloeRegistry *registry; /* borrowed; NULL: nobody can enrol */
+  FloeDigest key;         /* SHA-256 of the TLS key's SubjectPublicKeyInfo */
   struct MHD_Daemon *daemon;
 };
 
@@ -51,6 +55,9 @@ typedef struct {
   FloeServerDeadline *deadline;
   FloeServerPath verdict; /* of the request under way */
   gboolean headers_seen;
+  gboolean enrol;         /* the request is for ENROL_PATH */
+  GByteArray *body;       /* what POST brings; NULL for all other methods */
+  gsize body_size;        /* as its head says */
   char path[FLOE_SERVER_PATH_MAX + 1]; /* below the repository; set when the verdict is good */
 } Connection;
 
@@ -138,6 +145,79 @@ refuse (FloeServer *server, struct MHD_Connection *connection, unsigned status)
     MHD_add_response_header (response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
   return queue (server, connection, status, response);
 }
+
+/* -- Enrolment ------------------------------------------------------------------------------------------------------ */
+
+static enum MHD_Result
+respond_json (FloeServer *server, struct MHD_Connection *connection, unsigned status, GBytes *body, const char *proof)
+{
+  gsize size;
+  const void *data = g_bytes_get_data (body, &size);
+  struct MHD_Response *response = MHD_create_response_from_buffer (size, (void *) data, MHD_RESPMEM_MUST_COPY);
+
+  if (response != NULL) {
+    MHD_add_response_header (response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+    MHD_add_response_header (response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    if (proof != NULL)
+      MHD_add_response_header (response, FLOE_ENROL_PROOF_HEADER, proof);
+  }
+  return queue (server, connection, status, response);
+}
+
+/* The head of a request for ENROL_PATH: whether its body, if any, may come. */
+static enum MHD_Result
+begin_enrol (FloeServer *server, struct MHD_Connection *connection, const char *method, Connection *state)
+{
+  const char *length = MHD_lookup_connection_value (connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+  guint64 size;
+
+  if (strcmp (method, MHD_HTTP_METHOD_POST) != 0)
+    return refuse (server, connection, MHD_HTTP_METHOD_NOT_ALLOWED);
+  if (length == NULL || MHD_lookup_connection_value (connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL)
+    return refuse (server, connection, MHD_HTTP_LENGTH_REQUIRED);
+  if (!g_ascii_string_to_unsigned (length, 10, 1, FLOE_ENROL_REQUEST_MAX, &size, NULL))
+    return refuse (server, connection, MHD_HTTP_CONTENT_TOO_LARGE);
+  state->body = g_byte_array_sized_new ((guint) size);
+  state->body_size = (gsize) size;
+  return MHD_YES;
+}
+
+static enum MHD_Result
+take_body (Connection *state, const char *upload, size_t *size)
+{
+  if (*size > state->body_size - state->body->len)
+    return MHD_NO;
+  g_byte_array_append (state->body, (const guint8 *) upload, (guint) *size);
+  *size = 0;
+  return MHD_YES;
+}
+
+static enum MHD_Result
+respond_enrol (FloeServer *server, struct MHD_Connection *connection, Connection *state)
+{
+  g_autoptr (GBytes) request = g_byte_array_free_to_bytes (g_steal_pointer (&state->body));
+  FloeServerEnrolled enrolled;
+  enum MHD_Result result;
+
+  floe_server_enrol (server->registry, &server->key, request,
+                     MHD_lookup_connection_value (connection, MHD_HEADER_KIND, FLOE_ENROL_PROOF_HEADER),
+                     MHD_lookup_connection_value (connection, MHD_HEADER_KIND, FLOE_ENROL_SIGNATURE_HEADER),
+                     g_get_real_time () / G_USEC_PER_SEC, &enrolled);
+  result = respond_json (server, connection, enrolled.status, enrolled.body, enrolled.proof);
+  g_bytes_unref (enrolled.body);
+  g_free (enrolled.proof);
+  return result;
+}
+
+static enum MHD_Result
+respond_hello (FloeServer *server, struct MHD_Connection *connection)
+{
+  g_autoptr (GBytes) body = floe_enrol_hello_write (g_get_real_time () / G_USEC_PER_SEC);
+
+  return respond_json (server, connection, MHD_HTTP_OK, body, NULL);
+}
+
+/* -- Files ---------------------------------------------------------------------------------------------------------- */
 
 static const char *
 cache_control (const char *path)
@@ -231,6 +311,7 @@ on_connection (void *data, struct MHD_Connection *connection, void **context, en
     Connection *state = *context;
 
     floe_server_deadlines_remove (server->deadlines, state->deadline);
+    g_clear_pointer (&state->body, g_byte_array_unref);
     g_free (state);
     *context = NULL;
   }
@@ -243,6 +324,8 @@ on_uri (void *data, const char *uri, struct MHD_Connection *connection)
   Connection *state = connection_state (connection);
 
   state->headers_seen = FALSE;
+  g_clear_pointer (&state->body, g_byte_array_unref);
+  state->enrol = server->registry != NULL && strcmp (uri, ENROL_PATH) == 0;
   state->verdict = floe_server_path_check (uri);
   if (state->verdict == FLOE_SERVER_PATH_GOOD)
     g_strlcpy (state->path, uri + 1, sizeof state->path);
@@ -259,6 +342,15 @@ has_body (struct MHD_Connection *connection)
          MHD_lookup_connection_value (connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
 }
 
+/* The request's head is there. Answering before the body is read makes libmicrohttpd close the connection instead of reading it. */
+static enum MHD_Result
+on_head (FloeServer *server, struct MHD_Connection *connection, const char *method, Connection *state)
+{
+  if (strcmp (method, MHD_HTTP_METHOD_GET) == 0 || strcmp (method, MHD_HTTP_METHOD_HEAD) == 0)
+    return has_body (connection) ? refuse (server, connection, MHD_HTTP_CONTENT_TOO_LARGE) : MHD_YES;
+  return state->enrol ? begin_enrol (server, connection, method, state) : refuse (server, connection, MHD_HTTP_METHOD_NOT_ALLOWED);
+}
+
 static enum MHD_Result
 on_request (void *data, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
             const char *upload, size_t *upload_size, void **context)
@@ -268,16 +360,14 @@ on_request (void *data, struct MHD_Connection *connection, const char *url, cons
 
   (void) url;
   (void) version;
-  (void) upload;
   if (!state->headers_seen) {
     state->headers_seen = TRUE;
-    /* Answering before the body is read makes libmicrohttpd close the connection instead of reading it. */
-    if (strcmp (method, MHD_HTTP_METHOD_GET) != 0 && strcmp (method, MHD_HTTP_METHOD_HEAD) != 0)
-      return refuse (server, connection, MHD_HTTP_METHOD_NOT_ALLOWED);
-    return has_body (connection) ? refuse (server, connection, MHD_HTTP_CONTENT_TOO_LARGE) : MHD_YES;
+    return on_head (server, connection, method, state);
   }
   if (*upload_size != 0)
-    return MHD_NO;
+    return state->body != NULL ? take_body (state, upload, upload_size) : MHD_NO;
+  if (state->enrol)
+    return state->body != NULL ? respond_enrol (server, connection, state) : respond_hello (server, connection);
   if (state->verdict == FLOE_SERVER_PATH_TOO_LONG)
     return refuse (server, connection, MHD_HTTP_URI_TOO_LONG);
   if (state->verdict != FLOE_SERVER_PATH_GOOD)
@@ -412,6 +502,7 @@ floe_server_start (FloeServer *server, FloeServerIdentity *identity, GError **er
 {
   unsigned flags = MHD_USE_TLS | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG;
 
+  floe_server_identity_digest (identity, &server->key);
   server->daemon = MHD_start_daemon (
       flags, 0, NULL, NULL, on_request, server,                                       /* */
       MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,                                       /* first, for what follows may log */
@@ -432,6 +523,12 @@ floe_server_start (FloeServer *server, FloeServerIdentity *identity, GError **er
     return floe_error_set (error, FLOE_ERROR_FAILED, "libmicrohttpd did not start: FLOE_DEBUG=1 shows why");
   server->listen_fd = -1; /* the daemon closes it */
   return TRUE;
+}
+
+void
+floe_server_set_registry (FloeServer *server, FloeRegistry *registry)
+{
+  server->registry = registry;
 }
 
 void

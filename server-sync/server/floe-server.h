@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include "server-sync/server/floe-registry.h"
 #include "server-sync/server/floe-server-identity.h"
 
-/* The HTTPS server over a repository directory: GET and HEAD of what floe_server_path_check() allows, nothing else. */
+/* The HTTPS server over a repository directory: GET and HEAD of what floe_server_path_check() allows; GET and POST of /enrol; nothing else. */
 
 typedef struct {
   const char *listen;        /* "192.0.2.1:8443", "[::]:8443": a literal address; port 0 takes a free one */
@@ -27,6 +28,8 @@ typedef struct _FloeServer FloeServer;
 
 /* Listens, serving nothing yet. UNSUPPORTED when the kernel has no openat2(), REFUSED when others may write the repository. */
 FloeServer *floe_server_new (int repo_dir, const FloeServerOptions *options, GError **error) FLOE_WARN_UNUSED;
+/* Endpoints may enrol in REGISTRY, which must live as long. Before the start. */
+void floe_server_set_registry (FloeServer *server, FloeRegistry *registry);
 /* Serves on threads of its own until freed. */
 gboolean floe_server_start (FloeServer *server, FloeServerIdentity *identity, GError **error) FLOE_WARN_UNUSED;
 void floe_server_free (FloeServer *server);

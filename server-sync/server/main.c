@@ -2,6 +2,7 @@
 #include "common/floe-cli.h"
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
+#include "server-sync/server/floe-server-commands.h"
 #include "server-sync/server/floe-server.h"
 
 #include <errno.h>
@@ -16,6 +17,9 @@
 #define LOG_SECONDS 60
 
 #define USAGE "--data DIR [--listen ADDRESS:PORT] [--user NAME]; --help shows more"
+#define SUMMARY                                                                                                                \
+  "Serves a repository over HTTPS, and enrols endpoints. Commands for these: floe-server code, codes, withdraw, endpoints, "   \
+  "recovery-key, each with --data DIR and --help."
 
 typedef struct {
   char *data;
@@ -43,7 +47,7 @@ parse_arguments (Arguments *arguments, int argc, char **argv, GError **error)
     { NULL },
   };
 
-  if (!floe_cli_parse_options ("floe-server", USAGE, "Serves a repository over HTTPS.", entries, argc, argv, error))
+  if (!floe_cli_parse_options ("floe-server", USAGE, SUMMARY, entries, argc, argv, error))
     return FALSE;
   if (arguments->data == NULL) {
     g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "--data is needed; usage: floe-server " USAGE);
@@ -58,22 +62,32 @@ parse_arguments (Arguments *arguments, int argc, char **argv, GError **error)
   return TRUE;
 }
 
-/* Root reads the key and binds the port; bytes from the network are only ever read by USER. */
+/* The user to become; uid -1 for none. */
 static gboolean
-become (const char *user, GError **error)
+find_user (const char *user, uid_t *uid, gid_t *gid, GError **error)
 {
   const struct passwd *entry;
 
+  *uid = (uid_t) -1;
+  *gid = (gid_t) -1;
   if (user == NULL && geteuid () == 0)
     user = "nobody";
-  if (user != NULL) {
-    errno = 0;
-    entry = getpwnam (user);
-    if (entry == NULL || entry->pw_uid == 0)
-      return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "--user %s: no such unprivileged user", user);
-    if (setgroups (0, NULL) < 0 || setgid (entry->pw_gid) < 0 || setuid (entry->pw_uid) < 0)
-      return floe_error_set_errno (error, errno, "become user %s", user);
-  }
+  if (user == NULL)
+    return TRUE;
+  entry = getpwnam (user);
+  if (entry == NULL || entry->pw_uid == 0)
+    return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "--user %s: no such unprivileged user", user);
+  *uid = entry->pw_uid;
+  *gid = entry->pw_gid;
+  return TRUE;
+}
+
+/* Root reads the key, opens the database and binds the port; bytes from the network are only ever read by the user. */
+static gboolean
+become (uid_t uid, gid_t gid, GError **error)
+{
+  if (uid != (uid_t) -1 && (setgroups (0, NULL) < 0 || setgid (gid) < 0 || setuid (uid) < 0))
+    return floe_error_set_errno (error, errno, "become user %u", uid);
   if (prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
     return floe_error_set_errno (error, errno, "give up new privileges");
   return TRUE;
@@ -98,11 +112,36 @@ log_counts (FloeServer *server)
             failed, "CUT_OFF", cut_off, NULL);
 }
 
+typedef struct {
+  FloeServer *server;
+  FloeRegistry *registry; /* NULL: nobody can enrol */
+  gboolean complained;
+} Ticking;
+
 static gboolean
 on_second (gpointer data)
 {
-  floe_server_tick (data);
+  Ticking *ticking = data;
+  g_autoptr (GError) error = NULL;
+  gboolean ok = ticking->registry == NULL || floe_registry_flush (ticking->registry, &error);
+
+  floe_server_tick (ticking->server);
+  if (!ok && !ticking->complained)
+    floe_log (G_LOG_LEVEL_WARNING, "failed attempts to enrol cannot be written down", "REASON", error->message, NULL);
+  ticking->complained = !ok;
   return G_SOURCE_CONTINUE;
+}
+
+/* A repository is worth serving also where nothing can be written: then nobody enrols here, and the log says so. */
+static FloeRegistry *
+open_registry (const char *data, uid_t uid, gid_t gid)
+{
+  g_autoptr (GError) error = NULL;
+  FloeRegistry *registry = floe_registry_open (data, uid, gid, &error);
+
+  if (registry == NULL)
+    floe_log (G_LOG_LEVEL_WARNING, "endpoints cannot enrol", "REASON", error->message, NULL);
+  return registry;
 }
 
 static gboolean
@@ -133,7 +172,11 @@ serve (const Arguments *arguments, int data_dir, FloeServerIdentity *identity, G
 {
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   floe_autofd repo_dir = openat (data_dir, "repo", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  g_autoptr (FloeRegistry) registry = NULL; /* before the server, to go after it */
   g_autoptr (FloeServer) server = NULL;
+  Ticking ticking = { 0 };
+  uid_t uid;
+  gid_t gid;
   const FloeServerOptions options = {
     .listen = arguments->listen != NULL ? arguments->listen : "0.0.0.0:8443",
     .max_connections = (unsigned) arguments->max_connections,
@@ -144,10 +187,17 @@ serve (const Arguments *arguments, int data_dir, FloeServerIdentity *identity, G
 
   if (repo_dir < 0)
     return floe_error_set_errno (error, errno, "open %s/repo (floe-policy init and floe-image publish make it)", arguments->data);
-  server = floe_server_new (repo_dir, &options, error);
-  if (server == NULL || !become (arguments->user, error) || !floe_server_start (server, identity, error))
+  if (!find_user (arguments->user, &uid, &gid, error))
     return FALSE;
-  g_timeout_add_seconds (1, on_second, server);
+  server = floe_server_new (repo_dir, &options, error);
+  if (server == NULL)
+    return FALSE;
+  registry = open_registry (arguments->data, uid, gid);
+  floe_server_set_registry (server, registry);
+  if (!become (uid, gid, error) || !floe_server_start (server, identity, error))
+    return FALSE;
+  ticking = (Ticking){ server, registry, FALSE };
+  g_timeout_add_seconds (1, on_second, &ticking);
   g_timeout_add_seconds (LOG_SECONDS, on_minute, server);
   g_unix_signal_add (SIGTERM, on_end, loop);
   g_unix_signal_add (SIGINT, on_end, loop);
@@ -187,6 +237,8 @@ main (int argc, char **argv)
 
   floe_log_init ("floe-server");
   umask (077);
+  if (argc > 1 && floe_server_is_command (argv[1]))
+    return floe_server_command (argc, argv);
   ok = parse_arguments (&arguments, argc, argv, &error) && run (&arguments, &error);
   g_free (arguments.data);
   g_free (arguments.user);

@@ -17,5 +17,11 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   /* Root and people are no plugins, whatever the file says. */
   if (config != NULL && (floe_agent_config_is_plugin (config, 0) || floe_agent_config_is_plugin (config, 999)))
     abort ();
+  if (config != NULL && config->url == NULL && (config->pin != NULL || config->group != NULL))
+    abort ();
+  /* The same bytes as what enrolment left: all of it or nothing is taken. */
+  if (config != NULL && config->url == NULL &&
+      floe_agent_config_adopt (config, (const char *) data, size, "fuzz", NULL) != (config->url != NULL && config->id != NULL))
+    abort ();
   return 0;
 }

@@ -52,6 +52,7 @@ d 755 floe-agent:floe-agent /var/lib/floe/agent
 d 755 floe-agent:floe-agent /var/lib/floe/chunks
 d 755 floe-agent:floe-agent /var/lib/floe/spool
 d 755 root:root /var/lib/floe-server
+d 700 floe-server:floe-server /var/lib/floe-server/enrol
 d 700 floe-server:floe-server /var/lib/floe-server/tls
 LIST
 grep -E ' /(etc/floe|run/floe|var/lib/floe)' new | LC_ALL=C sort -k4 >got || true

@@ -34,7 +34,7 @@ vm_recipe=1
 vm_packages=(linux-image-amd64 kmod udev busybox-static erofs-utils qemu-system-x86 qemu-system-modules-spice qemu-utils nbdkit
   dbus dbus-daemon polkitd nftables iproute2 dnsmasq-base conntrack tcpdump procps libglib2.0-bin socat jq openssl util-linux
   iputils-ping python3-minimal usbutils strace dosfstools e2fsprogs syslinux syslinux-common mtools xz-utils curl iperf3
-  libjansson4 libssl3t64 libzstd1 libcurl4t64 libmicrohttpd12t64 libnftnl11 libmnl0 libcap-ng0 libseccomp2 libpolkit-gobject-1-0
+  libjansson4 libssl3t64 libzstd1 libcurl4t64 libmicrohttpd12t64 libsqlite3-0 libnftnl11 libmnl0 libcap-ng0 libseccomp2 libpolkit-gobject-1-0
   libglib2.0-0t64 libusb-1.0-0 libusbredirparser1t64)
 # What the machine needs to find its root: in the initrd, with all that these depend on.
 vm_modules=(virtio_pci virtio_blk virtio_console erofs overlay 9pnet_virtio 9p)

@@ -65,7 +65,9 @@ test_bad (void)
   static const struct {
     const char *text, *says;
   } bad[] = {
-    { "", "[server] url: is missing" },
+    { ENDPOINT, "[server] url: is missing" },
+    { "[setup]\naddress_file=floe.conf\n", "[setup] address_file: an absolute path wanted" },
+    { "[setup]\naddress=x\n", "[setup] address: unknown key" },
     { "nonsense", "floe.conf: " },
     { "[server]\nurl=https://s\n" ENDPOINT, "[server] pin: is missing" },
     { SERVER, "[endpoint] group: is missing" },
@@ -119,6 +121,33 @@ test_size (void)
   g_assert_error (error, FLOE_ERROR, FLOE_ERROR_LIMIT);
 }
 
+/* Nothing is said of a server: the endpoint has still to enrol, and adopts what enrolment leaves. */
+static void
+test_enrolment (void)
+{
+  static const char *const bad[] = { "", SERVER, ENDPOINT, SERVER ENDPOINT, SERVER ENDPOINT "id=../x\n", SERVER ENDPOINT "id=x\nuid=0\n",
+                                     SERVER "root=/x\n" ENDPOINT "id=x\n" };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FloeAgentConfig) config = parse ("[host]\nusb=observe\n", &error);
+  g_autofree char *text = floe_agent_config_enrolment ("https://server.example:8443", PIN, "office", "0123456789abcdef");
+
+  g_assert_no_error (error);
+  g_assert_null (config->url);
+  g_assert_cmpstr (config->address_file, ==, "/boot/floe.conf");
+  for (size_t i = 0; i < G_N_ELEMENTS (bad); i++) {
+    g_autoptr (GError) problem = NULL;
+
+    g_assert_false (floe_agent_config_adopt (config, bad[i], strlen (bad[i]), "enrolment.conf", &problem));
+    g_assert_error (problem, FLOE_ERROR, FLOE_ERROR_INVALID);
+    g_assert_null (config->url);
+  }
+  g_assert_true (floe_agent_config_adopt (config, text, strlen (text), "enrolment.conf", &error));
+  g_assert_cmpstr (config->url, ==, "https://server.example:8443");
+  g_assert_cmpstr (config->pin, ==, PIN);
+  g_assert_cmpstr (config->group, ==, "office");
+  g_assert_cmpstr (config->id, ==, "0123456789abcdef");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -127,6 +156,7 @@ main (int argc, char **argv)
   g_test_add_func ("/agent-config/given", test_given);
   g_test_add_func ("/agent-config/plugins", test_plugins);
   g_test_add_func ("/agent-config/bad", test_bad);
+  g_test_add_func ("/agent-config/enrolment", test_enrolment);
   g_test_add_func ("/agent-config/size", test_size);
   return g_test_run ();
 }
