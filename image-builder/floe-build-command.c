@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* `build-desktop` and `build-filter` are scripts: all that they do is done by mmdebstrap, mke2fs, mtools and the like. They are installed
+/* What builds is scripts: all that they do is done by mmdebstrap, mke2fs, mtools and the like. They are installed
  * beside our other helpers, at ../libexec/floe of this program's directory, in the build tree too. */
 static char *
 find_helper (const char *name, GError **error)
@@ -50,6 +50,12 @@ run_build_filter (int argc, char **argv, GError **error)
   return run_helper ("build-filter", argc, argv, error);
 }
 
+static gboolean
+run_build_appliance (int argc, char **argv, GError **error)
+{
+  return run_helper ("build-appliance", argc, argv, error);
+}
+
 const FloeCommand floe_image_build_desktop_command = {
   "build-desktop",
   "[OPTION...] OUTPUT.raw",
@@ -62,4 +68,11 @@ const FloeCommand floe_image_build_filter_command = {
   "[OPTION...] OUTPUT.raw",
   "make a small Linux that filters other machines' network (--help lists the options)",
   run_build_filter,
+};
+
+const FloeCommand floe_image_build_appliance_command = {
+  "build-appliance",
+  "[OPTION...] --output FILE",
+  "make a disk image that a PC boots straight into Floe (--help lists the options)",
+  run_build_appliance,
 };

@@ -11,3 +11,4 @@ extern const FloeCommand floe_image_boot_list_command;
 extern const FloeCommand floe_image_verify_command;
 extern const FloeCommand floe_image_build_desktop_command;
 extern const FloeCommand floe_image_build_filter_command;
+extern const FloeCommand floe_image_build_appliance_command;

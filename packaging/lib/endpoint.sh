@@ -45,6 +45,10 @@ endpoint_world() {
   outside ip address add 198.51.100.10/32 dev lo
   outside ip address add 203.0.113.20/32 dev lo
   ip route add default via 192.0.2.1
+  outside_services
+}
+# What is outside: counters of first packets that arrive by "uplink", and somebody who answers at the addresses that guests try.
+outside_services() {
   outside nft -f - <<'NFT'
 table inet arrived {
   set flows { type ipv4_addr . inet_proto . inet_service; flags dynamic; counter; size 65535; }

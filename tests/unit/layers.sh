@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# layers.sh [TREE]: includes point one way only (docs/architecture.md): common <- policy <- server-sync <- {hypervisor, image-builder} <- agent;
+# layers.sh [TREE]: includes point one way only (docs/architecture.md): common <- policy <- server-sync <- {hypervisor, image-builder, appliance} <- agent;
 # console-ui sees the rest through D-Bus alone, so it includes its own, common/ and generated headers. Below policy: trust <- document <- signing.
 # Every quoted include is written from the top of the tree; one that is not there must be generated.
 set -euo pipefail
@@ -8,12 +8,12 @@ SOURCE=$(cd "$(dirname "$0")/../.." && pwd)
 
 check() {
   local tree=$1
-  (cd "$tree" && for directory in common policy server-sync hypervisor image-builder agent console-ui; do
+  (cd "$tree" && for directory in common policy server-sync hypervisor image-builder appliance agent console-ui; do
     [ ! -d $directory ] || find $directory -name '*.[ch]' -exec grep -HnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' {} +
   done || true) | awk -v tree="$tree" '
     BEGIN {
       rank["common"] = 0; rank["policy/trust"] = 1; rank["policy/document"] = 2; rank["policy/signing"] = 3; rank["policy"] = 4
-      rank["server-sync"] = 5; rank["hypervisor"] = 6; rank["image-builder"] = 6; rank["agent"] = 7; rank["console-ui"] = 8
+      rank["server-sync"] = 5; rank["hypervisor"] = 6; rank["image-builder"] = 6; rank["appliance"] = 6; rank["agent"] = 7; rank["console-ui"] = 8
     }
     # The longest name of a layer that PATH lies in.
     function layer(path,   parts) {

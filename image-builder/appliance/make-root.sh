@@ -1,0 +1,67 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# make-root.sh VERSION SLOT FIRMWARE DEBUG: runs in a copy of the tree that the root is taken from (build-appliance): our package, our files, settings.
+# What is made here and named by `contents` is in the image.
+set -euo pipefail
+version=$1 firmware=$3 debug=$4
+
+# Unmet dependencies are an error: an image with half of what a program needs is found out now.
+dpkg --path-include='*' -i /work/in/endpoint.deb
+cp -a --no-preserve=ownership /parts/root/. /
+[ -z "$debug" ] || cp -a --no-preserve=ownership /parts/debug/. /
+
+cat >/usr/lib/os-release <<TXT
+PRETTY_NAME="Floe $version${debug:+ (debug)}"
+NAME="Floe"
+ID=floe
+ID_LIKE=debian
+VERSION_ID=$version
+IMAGE_ID=floe
+IMAGE_VERSION=$version
+VARIANT_ID=$([ -n "$debug" ] && echo debug || echo release)
+TXT
+ln -sf ../usr/lib/os-release /etc/os-release
+echo floe >/etc/hostname
+printf '127.0.0.1 localhost floe\n::1 localhost\n' >/etc/hosts
+: >/etc/machine-id
+rm -f /etc/resolv.conf
+ln -s ../run/systemd/resolve/resolv.conf /etc/resolv.conf
+rm -rf /etc/floe
+ln -s ../var/lib/floe/etc /etc/floe
+mkdir -p /usr/share/floe
+[ ! -e /work/in/root.json ] || install -m 644 /work/in/root.json /usr/share/floe/root.json
+# No name has a password, and no program asks for one.
+sed -i -E 's/^([^:]*):[^:]*:/\1:x:/; s,:[^:]*$,:/usr/sbin/nologin,' /etc/passwd
+for file in sysctl modprobe; do
+  [ ! -e /usr/share/floe/appliance/$file.conf ] || install -D -m 644 /usr/share/floe/appliance/$file.conf /usr/lib/$file.d/90-floe-appliance.conf
+done
+
+# Which units start: a link each. Whatever Debian's packages wanted is not in the image.
+system=/usr/lib/systemd/system
+wants() {
+  mkdir -p $system/$1
+  for unit in "${@:2}"; do ln -sf ../"${unit}" "$system/$1/$unit"; done
+}
+rm -rf $system/*.wants $system/*.requires /etc/systemd/system/*
+ln -sf multi-user.target $system/default.target
+wants sysinit.target.requires floe-state.service
+wants sysinit.target.wants systemd-journald.service systemd-journal-flush.service systemd-udevd.service systemd-udev-trigger.service \
+  systemd-modules-load.service systemd-sysctl.service systemd-tmpfiles-setup.service systemd-tmpfiles-setup-dev.service \
+  systemd-tmpfiles-setup-dev-early.service systemd-random-seed.service systemd-pcrphase-sysinit.service systemd-pcrphase.service \
+  kmod-static-nodes.service dev-hugepages.mount dev-mqueue.mount
+wants local-fs.target.wants tmp.mount
+wants sockets.target.wants systemd-journald.socket systemd-journald-dev-log.socket systemd-udevd-control.socket systemd-udevd-kernel.socket \
+  systemd-networkd.socket dbus.socket
+wants timers.target.wants systemd-tmpfiles-clean.timer
+wants multi-user.target.wants systemd-networkd.service systemd-resolved.service systemd-logind.service dbus.service floe.target
+[ -z "$debug" ] || wants sysinit.target.wants floe-debug-shell.service
+# Without Mesa in the image there is nothing to choose.
+if [ -z "$firmware" ]; then
+  mkdir -p $system/floe-console.service.d
+  printf '[Service]\nEnvironment=WLR_RENDERER=pixman\n' >$system/floe-console.service.d/pixman.conf
+fi
+
+# Caches that programs would make for themselves, or do without, at each start.
+fc-cache -s >/dev/null 2>&1 || true
+rm -f /var/cache/ldconfig/aux-cache
+ldconfig

@@ -1,0 +1,211 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# floe-image build-appliance: a disk image that a PC, or QEMU, boots straight into Floe, and into nothing else (docs/appliance.md).
+#
+# Theory of operation. Two Debian 13 trees are made by mmdebstrap and kept: one with the tools (mkfs.erofs, ukify, sbsign and the like, so that the
+# host's release does not matter), one with the packages that the root is taken from. Into a copy of the second go floe-endpoint's .deb
+# and the files of appliance/root; appliance/select.py lists what of it appliance/contents names, and that alone becomes an erofs file system with a
+# dm-verity tree. The kernel image (UKI) carries the root hash in its command line and an initrd with one program, floe-start, and the drivers of
+# disks. Everything has fixed times, UUIDs and order, so that the same inputs give the same bits; mkosi would do these steps too, with a
+# package manager's working directories and an initrd of 130 MB of its own to be kept out.
+set -euo pipefail
+
+program='floe-image build-appliance'
+fail() { echo "$program: $*" >&2; exit 1; }
+say() { printf '%s: %s\n' "$program" "$*" >&2; }
+
+usage() {
+  cat <<TXT
+usage: $program [OPTION...] --output FILE
+
+  --output FILE       the disk image; beside it FILE.d/ has its parts: root, root.verity, floe.efi, manifest
+  --version N         a number that only grows; it is the image's IMAGE_VERSION (the time of the sources, YYYYMMDDHHMM)
+  --root FILE         trusted root metadata of the management server (root.json): what the appliance verifies everything else from
+  --sign-key KEY      key (PEM) that signs boot loader and kernel image for Secure Boot, and the TPM's policy; with
+  --sign-cert CERT    its certificate (PEM). Without them a key is made in FILE.keys/ and used again
+  --debs DIR          directory with floe-endpoint_*.deb for Debian 13; without it, they are made from
+  --source DIR        a checkout of Floe (the working directory)
+  --firmware          firmware, microcode and graphics drivers for real PCs (not for QEMU)
+  --no-firmware       without (the default is --firmware)
+  --debug             a root shell on the first serial line, and it says so on the screen. Never signed with a key for release: the certificate
+                      must have OU=floe-debug in its subject, as one that is made here has
+  --slot-size SIZE    of each of the two root partitions (1536M with firmware, 512M without)
+  --mirror URL        Debian's archive (the one that this host's apt uses)
+TXT
+}
+
+output= version= root= key= certificate= debs= source=$PWD firmware=1 debug= slot= mirror=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --output | --version | --root | --sign-key | --sign-cert | --debs | --source | --slot-size | --mirror)
+      [ $# -ge 2 ] || fail "$1 wants a value" ;;&
+    --output) output=$2; shift 2 ;;
+    --version) version=$2; shift 2 ;;
+    --root) root=$2; shift 2 ;;
+    --sign-key) key=$2; shift 2 ;;
+    --sign-cert) certificate=$2; shift 2 ;;
+    --debs) debs=$2; shift 2 ;;
+    --source) source=$2; shift 2 ;;
+    --slot-size) slot=$2; shift 2 ;;
+    --mirror) mirror=$2; shift 2 ;;
+    --firmware) firmware=1; shift ;;
+    --no-firmware) firmware=; shift ;;
+    --debug) debug=1; shift ;;
+    -h | --help) usage; exit 0 ;;
+    *) fail "no option $1; --help lists them" ;;
+  esac
+done
+[ -n "$output" ] || { usage >&2; exit 2; }
+output=$(realpath -m "$output")
+slot=${slot:-$([ -n "$firmware" ] && echo 1536M || echo 512M)}
+[[ $slot =~ ^[1-9][0-9]{1,4}M$ ]] || fail "--slot-size '$slot': a size such as 512M wanted"
+[ -z "$version" ] || [[ $version =~ ^[1-9][0-9]{0,17}$ ]] || fail "--version '$version': a decimal number wanted"
+[ -z "$root" ] || [ -r "$root" ] || fail "--root $root: cannot be read"
+[ -n "$key" ] && [ -z "$certificate" ] && fail '--sign-key wants --sign-cert with it'
+[ -z "$key" ] && [ -n "$certificate" ] && fail '--sign-cert wants --sign-key with it'
+[ "$(id -u)" = 0 ] || fail 'root is needed: trees are made with their own owners, and their tools run in them'
+for tool in mmdebstrap openssl unshare flock; do
+  command -v $tool >/dev/null || fail "$tool is not installed; packaging/packages, section [image], lists what is needed"
+done
+here=$(dirname "$(realpath "$0")")
+parts=$here/appliance
+[ -d "$parts" ] || parts=$here/../../share/floe/appliance-builder
+[ -e "$parts/contents" ] || fail "$parts is not there: the installation of floe-image is not complete"
+parts=$(realpath "$parts")
+
+cache=${FLOE_CACHE:-/var/cache/floe}
+mkdir -p "$cache" "$(dirname "$output")"
+work=$(mktemp -d "$cache/appliance-build.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+mirror_of() {
+  apt-get indextargets --format '$(ORIGIN)/$(LABEL)/$(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+    awk -v wanted="Debian/$1/main" '$1 == wanted && uri == "" { uri = $2 } END { print uri }'
+}
+
+# tree NAME PACKAGE...: prints the path of a Debian 13 tree with these packages, kept in the cache by their names and this month of
+# nothing else: `rm -r` it to take up newer packages.
+tree() (
+  name=$1; shift
+  list=$(printf '%s\n' "$@" | LC_ALL=C sort -u | paste -sd,)
+  path=$cache/appliance-$name-$(echo "1 $mirror $list" | sha256sum | cut -c1-16)
+  if [ ! -d "$path" ]; then
+    exec 8>"$path.lock"
+    flock 8
+    if [ ! -d "$path" ]; then
+      say "tree with $# packages for $name (some minutes the first time)"
+      site=${mirror:-$(mirror_of Debian)}
+      security=$(mirror_of Debian-Security)
+      sources=()
+      components=main
+      case $name in *firmware*) components='main non-free-firmware' ;; esac
+      if [ -n "$site" ]; then
+        sources=("deb $site trixie $components" "deb $site trixie-updates $components")
+        [ -z "$security" ] || sources+=("deb $security trixie-security $components")
+      fi
+      rm -rf "$path".part.*
+      part=$(mktemp -d "$path.part.XXXXXX")
+      mmdebstrap --mode=root --variant=apt --format=directory --architectures=amd64 --include="$list" --aptopt='APT::Install-Recommends "false"' \
+        --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "5"' --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-include=/usr/share/locale/*/LC_MESSAGES/floe.mo' \
+        trixie "$part" "${sources[@]}" >"$work/log" 2>&1 || { tail -n 15 "$work/log" >&2; rm -rf "$part"; fail 'mmdebstrap failed; its last lines are above'; }
+      chmod 755 "$part"
+      sync -f "$part"
+      mv -T "$part" "$path"
+    fi
+  fi
+  echo "$path"
+)
+
+# assemble ROOT-ARGUMENT... : make-root.sh in a copy of the tree $base, then make-disk.sh in one of $tools with the first at /tree. What they write
+# lies in memory: the trees stay as they were made, and an overlay wants an upper layer that is no overlay itself. Both have $work at /work.
+assemble() {
+  unshare --mount --pid --fork --kill-child=KILL bash -euc '
+    base=$1 tools=$2 work=$3 parts=$4; shift 4
+    mount -t tmpfs -o mode=755,size=6g tmpfs /run
+    for name in base tools; do
+      mkdir -p /run/$name.upper /run/$name.work /run/$name
+      mount -t overlay -o "lowerdir=${!name},upperdir=/run/$name.upper,workdir=/run/$name.work" overlay /run/$name
+      mkdir -p /run/$name/work /run/$name/parts
+      mount --bind "$work" /run/$name/work
+      mount --bind "$parts" /run/$name/parts
+      mount -t proc proc /run/$name/proc
+      mount --rbind /dev /run/$name/dev
+    done
+    run() {
+      chroot "$1" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" \
+        bash "/parts/$2" "${@:3}"
+    }
+    run /run/base make-root.sh "$@"
+    umount -l /run/base/work /run/base/parts /run/base/proc /run/base/dev
+    rmdir /run/base/work /run/base/parts
+    mkdir -p /run/tools/tree
+    mount --bind /run/base /run/tools/tree
+    run /run/tools make-disk.sh "$@"
+  ' bash "$base" "$tools" "$work" "$parts" "$@"
+}
+
+# The packages that the root is taken from; those of [firmware] for real PCs only.
+mapfile -t root_packages < <(awk '/^#/ || /^$/ { next } /^\[/ { on = $0 == "[root]"; next } on' "$parts/packages")
+mapfile -t tool_packages < <(awk '/^#/ || /^$/ { next } /^\[/ { on = $0 == "[tools]"; next } on' "$parts/packages")
+name=root
+if [ -n "$firmware" ]; then
+  name=root-firmware
+  mapfile -t -O ${#root_packages[@]} root_packages < <(awk '/^#/ || /^$/ { next } /^\[/ { on = $0 == "[firmware]"; next } on' "$parts/packages")
+fi
+tools=$(tree tools "${tool_packages[@]}") || exit 1
+base=$(tree $name "${root_packages[@]}") || exit 1
+
+if [ -z "$debs" ]; then
+  [ -x "$source/packaging/deb/build" ] || fail "$source is no checkout of Floe; --debs DIR or --source DIR wanted"
+  say "packages from $source"
+  mapfile -t build_packages < <(awk '/^#/ || /^$/ { next } /^\[/ { on = $0 == "[build]" || $0 == "[deb]"; next } on && !/\?$/' "$source/packaging/packages")
+  compiler=$(tree build "${build_packages[@]}") || exit 1
+  debs=$work/debs
+  "$source/packaging/deb/build" "$compiler" "$debs" >"$work/log" 2>&1 || { tail -n 15 "$work/log" >&2; fail 'packaging/deb/build failed; its last lines are above'; }
+fi
+endpoint=$(ls "$debs"/floe-endpoint_*.deb 2>/dev/null | tail -n 1)
+[ -n "$endpoint" ] || fail "$debs has no floe-endpoint_*.deb"
+# Times in the image are those that the packages were made from.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(dpkg-deb --fsys-tarfile "$endpoint" | tar -tv --full-time -f - | awk '{ t = $4 " " $5; if (t > most) most = t } END { print most }' | xargs -I{} date -d {} +%s)}
+export SOURCE_DATE_EPOCH
+version=${version:-$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M)}
+
+make_key() {
+  mkdir -p "$output.keys"
+  key=$output.keys/sign.key certificate=$output.keys/sign.crt
+  local unit=${debug:+debug}
+  if [ ! -e "$key" ]; then
+    say "a key to sign with is made: $key"
+    (umask 077; openssl genrsa -out "$key.part" 2048 2>/dev/null && mv "$key.part" "$key")
+    openssl req -new -x509 -key "$key" -subj "/OU=floe-${unit:-site}/CN=Floe appliance" -days 7300 -sha256 -out "$certificate" 2>/dev/null
+  fi
+}
+[ -n "$key" ] || make_key
+openssl x509 -in "$certificate" -noout 2>/dev/null || fail "$certificate: no certificate in PEM form"
+[ "$(openssl x509 -in "$certificate" -noout -pubkey 2>/dev/null)" = "$(openssl pkey -in "$key" -pubout 2>/dev/null)" ] ||
+  fail "$certificate is not the certificate of $key"
+subject=$(openssl x509 -in "$certificate" -noout -subject -nameopt sep_multiline,utf8)
+if [ -n "$debug" ] && ! grep -qx ' *OU=floe-debug' <<<"$subject"; then
+  fail "a debug image has a root shell on its serial line: it is not signed with $certificate, whose subject has no OU=floe-debug"
+fi
+if [ -z "$debug" ] && grep -qx ' *OU=floe-debug' <<<"$subject"; then
+  say "note: $certificate is one for debug images; machines that trust it start those too"
+fi
+cp "$key" "$work/sign.key"
+cp "$certificate" "$work/sign.crt"
+
+say "root of version $version from $(basename "$endpoint")"
+mkdir "$work/in" "$work/out"
+cp "$endpoint" "$work/in/endpoint.deb"
+[ -z "$root" ] || cp "$root" "$work/in/root.json"
+assemble "$version" "$slot" "$firmware" "$debug" >"$work/log" 2>&1 || { tail -n 25 "$work/log" >&2; fail 'the last lines are above'; }
+rm -rf "$output.d"
+mkdir "$output.d"
+for file in root root.verity floe.efi manifest; do mv "$work/out/$file" "$output.d/$file"; done
+cp --sparse=always --reflink=auto "$work/out/disk" "$output.part"
+mv "$output.part" "$output"
+say "$output: version $version, root file system $(($(stat -c %s "$output.d/root") / 1048576)) MiB," \
+  "kernel image $(($(stat -c %s "$output.d/floe.efi") / 1048576)) MiB, root hash $(sed -n 's/^roothash=//p' "$output.d/manifest")"
