@@ -9,6 +9,7 @@ struct _FloeDaemonUsb {
   char *console; /* bus name of whoever told the situation last */
   guint watch;   /* of that name */
   int run_dir;   /* RUN/hypervisor/usb */
+  gboolean begun;
 };
 
 /* -- Machines --------------------------------------------------------------------------------------------------------- */
@@ -165,8 +166,8 @@ on_changed (FloeUsb *usb, const FloeUsbDevice *device, gboolean gone, gpointer d
 {
   FloeDaemonUsb *daemon = data;
 
-  /* Not yet while the first reading is under way: all of it is told after that. */
-  if (daemon->usb != NULL)
+  /* What is there from the beginning is told once, when it is known which machines run. */
+  if (daemon->begun)
     daemon->options.changed (floe_usb_devices (usb), device, gone, daemon->options.data);
 }
 
@@ -179,13 +180,13 @@ floe_daemon_usb_set_policy (FloeDaemonUsb *daemon, FloePolicy *policy)
 void
 floe_daemon_usb_begin (FloeDaemonUsb *daemon)
 {
-  floe_usb_rescan (daemon->usb);
-}
+  GPtrArray *devices;
 
-GPtrArray *
-floe_daemon_usb_devices (FloeDaemonUsb *daemon)
-{
-  return floe_usb_devices (daemon->usb);
+  floe_usb_rescan (daemon->usb);
+  daemon->begun = TRUE;
+  devices = floe_usb_devices (daemon->usb);
+  for (guint i = 0; i < devices->len; i++)
+    daemon->options.changed (devices, g_ptr_array_index (devices, i), FALSE, daemon->options.data);
 }
 
 FloeDaemonUsb *

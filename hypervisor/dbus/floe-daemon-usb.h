@@ -23,11 +23,10 @@ typedef struct {
 FloeDaemonUsb *floe_daemon_usb_new (const FloeDaemonUsbOptions *options, GError **error) FLOE_WARN_UNUSED;
 void floe_daemon_usb_free (FloeDaemonUsb *daemon);
 void floe_daemon_usb_set_policy (FloeDaemonUsb *daemon, FloePolicy *policy);
-/* All machines that run are told of. */
+/* All machines that run are told of: the devices that are there are told. */
 void floe_daemon_usb_begin (FloeDaemonUsb *daemon);
 /* MACHINE has changed in some way. */
 void floe_daemon_usb_update_machine (FloeDaemonUsb *daemon, FloeMachine *machine);
-GPtrArray *floe_daemon_usb_devices (FloeDaemonUsb *daemon);
 
 /* What the console says and answers: worker threads. SENDER is its name on the bus: when that goes, so does what it said. */
 void floe_daemon_usb_situation (FloeDaemonUsb *daemon, const char *sender, const char *front, const char *person,

@@ -498,10 +498,7 @@ floe_daemon_new (FloeHost *host, GDBusConnection *bus, GError **error)
 void
 floe_daemon_announce (FloeDaemon *daemon)
 {
-  GPtrArray *devices = daemon->usb == NULL ? NULL : floe_daemon_usb_devices (daemon->usb);
-
-  for (guint i = 0; devices != NULL && i < devices->len; i++)
-    floe_export_usb_changed (daemon->export, devices, g_ptr_array_index (devices, i), FALSE);
+  floe_export_named (daemon->export);
 }
 
 void

@@ -10,7 +10,7 @@ typedef struct _FloeDaemon FloeDaemon;
 FloeDaemon *floe_daemon_new (FloeHost *host, GDBusConnection *bus, GError **error) FLOE_WARN_UNUSED;
 /* Objects are on the bus from here; machines that the policy wants at once are started, and the spool is looked at. */
 void floe_daemon_serve (FloeDaemon *daemon);
-/* The bus name is ours now: verdicts on USB devices that were reached while nobody could hear of them are told. */
+/* The bus name is ours now: what was decided while nobody could hear of it is told. */
 void floe_daemon_announce (FloeDaemon *daemon);
 /* Lets go of all machines without ending any. */
 void floe_daemon_free (FloeDaemon *daemon);

@@ -15,6 +15,8 @@
 #define REPORTS_MAX 128
 /* A guest without a SPICE agent never says that its desktop is up; its image must arrive all the same. */
 #define STARTING_MAX_US (10 * 60 * G_USEC_PER_SEC)
+/* Audit events that wait for the bus name; it is ours within moments, or the bus is broken. */
+#define UNTOLD_MAX 4096
 
 typedef struct {
   FloeMachine *machine;
@@ -36,6 +38,8 @@ struct _FloeExport {
   FloeHypervisor1 *root;
   GHashTable *machines; /* id -> Exported */
   GHashTable *reports;  /* "NAME/VERSION" -> ImageReport */
+  GPtrArray *untold;    /* of GVariant, (kind, details); NULL once the bus name is ours */
+  guint lost;           /* more than UNTOLD_MAX of them */
 };
 
 char *
@@ -292,6 +296,7 @@ floe_export_new (GDBusConnection *bus, FloeHost *host, FloeAuthority *authority,
   export->manager = g_dbus_object_manager_server_new (ROOT);
   export->machines = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, exported_free);
   export->reports = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  export->untold = g_ptr_array_new_with_free_func ((GDestroyNotify)g_variant_unref);
   export->root = floe_hypervisor1_skeleton_new ();
   prepare_skeleton (export, export->root);
   g_signal_connect (export->root, "handle-spool-changed", G_CALLBACK (on_spool_changed), export);
@@ -316,6 +321,7 @@ floe_export_free (FloeExport *export)
   g_dbus_object_manager_server_set_connection (export->manager, NULL);
   g_hash_table_unref (export->machines);
   g_hash_table_unref (export->reports);
+  g_clear_pointer (&export->untold, g_ptr_array_unref);
   g_clear_object (&export->root);
   g_clear_object (&export->manager);
   g_clear_object (&export->bus);
@@ -331,6 +337,46 @@ floe_export_publish (FloeExport *export)
   if (!g_dbus_interface_skeleton_export (G_DBUS_INTERFACE_SKELETON (export->root), export->bus, ROOT, &error))
     g_error ("%s: %s", ROOT, error->message); /* only a path exported twice, by our own mistake */
 }
+
+/* -- Audit events ----------------------------------------------------------------------------------------------------- */
+
+/* Who listens for them names us as their sender: what is said before the name is ours reaches nobody. Sinks DETAILS. */
+static void
+tell (FloeExport *export, const char *kind, GVariant *details)
+{
+  if (export->untold == NULL) {
+    floe_hypervisor1_emit_audit (export->root, kind, details);
+    return;
+  }
+  g_autoptr (GVariant) event = g_variant_ref_sink (g_variant_new ("(s@a{sv})", kind, details));
+
+  if (export->untold->len < UNTOLD_MAX)
+    g_ptr_array_add (export->untold, g_steal_pointer (&event));
+  else
+    export->lost++;
+}
+
+void
+floe_export_named (FloeExport *export)
+{
+  g_autoptr (GPtrArray) untold = g_steal_pointer (&export->untold);
+
+  for (guint i = 0; untold != NULL && i < untold->len; i++) {
+    g_autoptr (GVariant) details = NULL;
+    const char *kind;
+
+    g_variant_get (g_ptr_array_index (untold, i), "(&s@a{sv})", &kind, &details);
+    floe_hypervisor1_emit_audit (export->root, kind, details);
+  }
+  if (export->lost > 0) {
+    g_autofree char *count = g_strdup_printf ("%u", export->lost);
+
+    floe_log (G_LOG_LEVEL_WARNING, "audit events not told: too many before the bus name was ours", "COUNT", count, NULL);
+    export->lost = 0;
+  }
+}
+
+/* -- Policy and machines ---------------------------------------------------------------------------------------------- */
 
 static GVariant *
 console_settings (const FloePolicyConsole *console)
@@ -380,7 +426,7 @@ audit_state (FloeExport *export, const Exported *exported, const FloeMachineView
   g_variant_dict_insert (&dict, "machine", "s", floe_machine_id (exported->machine));
   g_variant_dict_insert (&dict, "state", "s", floe_machine_state_name (view->state));
   g_variant_dict_insert (&dict, "problem", "s", view->problem != NULL ? view->problem : "");
-  floe_hypervisor1_emit_audit (export->root, "machine", g_variant_dict_end (&dict));
+  tell (export, "machine", g_variant_dict_end (&dict));
 }
 
 static void
@@ -503,7 +549,7 @@ floe_export_net_event (FloeExport *export, const FloeNetEvent *event)
   g_variant_dict_insert (&dict, "source_port", "q", (guint16)event->source_port);
   g_variant_dict_insert (&dict, "destination_port", "q", (guint16)event->destination_port);
   g_variant_dict_insert (&dict, "count", "t", event->count);
-  floe_hypervisor1_emit_audit (export->root, "net", g_variant_dict_end (&dict));
+  tell (export, "net", g_variant_dict_end (&dict));
 }
 
 /* -- USB -------------------------------------------------------------------------------------------------------------- */
@@ -576,5 +622,5 @@ floe_export_usb_changed (FloeExport *export, GPtrArray *devices, const FloeUsbDe
     return;
   }
   log_device (changed);
-  floe_hypervisor1_emit_audit (export->root, "usb", device_variant (changed));
+  tell (export, "usb", device_variant (changed));
 }

@@ -25,6 +25,8 @@ void floe_export_free (FloeExport *export);
 
 /* The objects become visible, whole. */
 void floe_export_publish (FloeExport *export);
+/* The bus name is ours: audit events, which have waited for that, are told. */
+void floe_export_named (FloeExport *export);
 void floe_export_set_policy (FloeExport *export, FloeInForce *in_force, const char *problem);
 void floe_export_add_machine (FloeExport *export, FloeMachine *machine);
 void floe_export_update_machine (FloeExport *export, FloeMachine *machine);

@@ -44,9 +44,14 @@ for path in $early_keyboard $early_stick; do
   authorised "$path" && fails "$path was let in before the daemon came"
   drivers_are "$path" '' || fails "$path has drivers before the daemon came"
 done
+# As who waits for the name hears it, and the agent does: from the name's owner only.
+gdbus monitor --system --dest org.floe.Hypervisor1 >/run/logs/by-name.log 2>&1 &
+until_so 60 'the one who waits for the name' grep -q 'does not have an owner' /run/logs/by-name.log
+heard_of() { grep -q "org.floe.Hypervisor1.Audit ('usb', .*'path': <'$1'>" /run/logs/by-name.log; }
 usb_daemon_start
 expect 'keyboard there before the daemon' "$early_keyboard" host keyboard usbhid
 expect 'stick there before the daemon' "$early_stick" block no-storage ''
+for path in $early_keyboard $early_stick; do until_so 60 "the verdict on $path, from the name's owner" heard_of "$path"; done
 
 hostile_faces
 for part in $1; do
