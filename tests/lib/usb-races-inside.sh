@@ -34,7 +34,8 @@ come() {
   esac
   pids[port]=$!
 }
-go() { kill "${pids[$1]}" 2>/dev/null || true; wait "${pids[$1]}" 2>/dev/null || true; pids[$1]=; }
+# KILL: a shell that has not become the gadget yet catches anything else, and forgets it.
+go() { kill -KILL "${pids[$1]}" 2>/dev/null || true; wait "${pids[$1]}" 2>/dev/null || true; pids[$1]=; }
 # seen PORT: waits until the kernel has announced what is there: most devices that go sooner never reach anybody.
 seen() {
   local path=$SYSFS/$BUS-$(($1 + 1)) end=$((SECONDS + 5))
@@ -44,6 +45,7 @@ seen() {
 race() {
   local n port
   for ((n = $1; n < $2; n++)); do
+    echo $n >/run/progress
     port=$((RANDOM % PORTS))
     [ -z "${pids[port]:-}" ] || go $port
     come $port
@@ -63,9 +65,28 @@ race() {
     [ $((n % 50)) != 49 ] || say "$((n + 1)) races, $killed kills"
   done
 }
+# Where everybody is, when there has been no race for two minutes: whatever is stuck is a failure, and wants to be seen.
+watch_progress() {
+  local last= now= still=0 process
+  while [ $still -lt 8 ]; do
+    pause 15
+    now=$(</run/progress)
+    if [ "$now" = "$last" ]; then still=$((still + 1)); else still=0; fi
+    last=$now
+  done
+  say "no race since race $now: who is where"
+  for process in /proc/[0-9]*; do
+    [ -e "$process/exe" ] || continue
+    say "${process#/proc/} $(tr '\0' ' ' <"$process/cmdline" | cut -c1-120): $(awk '/^State/ { print $2 }' "$process/status")"
+    cat "$process/stack" || true
+  done
+  kill -KILL $$
+}
 all_gone() { usb_list; [ "$LISTED" = ' ' ]; }
 killed=0 failures=0
 usb_daemon_start
+echo begun >/run/progress
+watch_progress & watch=$!
 say 'with a daemon that is killed'
 KILLS=1 race 0 $STORM
 for ((port = 0; port < PORTS; port++)); do [ -z "${pids[port]:-}" ] || go $port; done
@@ -75,6 +96,7 @@ wait_for 180 floe-hypervisord gdbus wait --system --timeout 1 org.floe.Hyperviso
 forget
 say 'what is there afterwards works'
 for port in 0 1 2 3 4 5; do
+  echo "afterwards $port" >/run/progress
   expect_gadget "a good device at port $port after all that" $port host good none /run/good.face
   expect_gadget "a bad one" $port block default '' /run/bad.face
 done
@@ -92,6 +114,7 @@ pause 1
 after_fds=$(descriptors) after_kib=$(resident)
 [ "$after_fds" -le "$before_fds" ] || fails "$before_fds descriptors before, $after_fds after"
 [ "$after_kib" -le $((before_kib + 1024)) ] || fails "$before_kib KiB before, $after_kib KiB after"
+kill $watch
 usb_witness_judge
 say "$CONNECTIONS connections, $killed kills; $before_fds to $after_fds descriptors, $before_kib to $after_kib KiB"
 [ "$CONNECTIONS" -gt $((RACES / 2)) ] || fails "only $CONNECTIONS connections for $RACES races: the kernel saw too few of them"
