@@ -13,6 +13,7 @@
 
 /* Fields of a key lie in registers of four bytes, one after the other. */
 #define REGISTER_SIZE 4
+#define REGISTER_MAX 16
 
 static struct nftnl_expr *
 add_expression (struct nftnl_rule *rule, const char *name)
@@ -153,12 +154,35 @@ add_operation (struct nftnl_rule *rule, const FloeMatch *match, uint32_t size)
   }
 }
 
-static void
-add_match (struct nftnl_rule *rule, const FloeMatch *match, gboolean *is_ethernet)
+/* How many of the matches from the first on are one piece of a header: loaded and compared at once, as nft does too. Most of what the
+ * kernel's time in a rule goes to is calling one expression after the other. BYTES: what that piece is to be. */
+static size_t
+merge_matches (const FloeMatch *matches, size_t n_matches, uint8_t bytes[REGISTER_MAX], uint32_t *size)
+{
+  const FloeFieldInfo *first = floe_field_info (matches[0].field);
+  size_t n = 0;
+
+  for (*size = 0; n < n_matches; n++) {
+    const FloeFieldInfo *info = floe_field_info (matches[n].field);
+
+    if (matches[n].op != FLOE_OP_EQUAL || matches[n].bytes != 0 || info->base != first->base || info->base > FLOE_BASE_TRANSPORT
+        || info->offset != first->offset + *size || *size + info->size > REGISTER_MAX)
+      break;
+    memcpy (bytes + *size, matches[n].value, info->size);
+    *size += info->size;
+  }
+  return n;
+}
+
+/* Matches from the first on; how many it has put. */
+static size_t
+add_match (struct nftnl_rule *rule, const FloeMatch *match, size_t n_matches, gboolean *is_ethernet)
 {
   const FloeFieldInfo *info = floe_field_info (match->field);
-  uint32_t size = match->bytes != 0 ? match->bytes : info->size;
+  uint32_t size = match->bytes != 0 ? match->bytes : info->size, merged_size;
   const uint16_t ether = ARPHRD_ETHER;
+  uint8_t merged[REGISTER_MAX];
+  size_t n_merged = merge_matches (match, n_matches, merged, &merged_size);
 
   if (info->base == FLOE_BASE_META) {
     load_meta (rule, info->offset, NFT_REG_1);
@@ -177,11 +201,17 @@ add_match (struct nftnl_rule *rule, const FloeMatch *match, gboolean *is_etherne
       memset (mask, 0xff, match->bytes);
       load_payload (rule, info, info->size);
       add_masked (rule, NFT_CMP_EQ, mask, match->value, info->size);
-      return;
+      return 1;
+    }
+    if (n_merged > 1) {
+      load_payload (rule, info, merged_size);
+      add_compare (rule, NFT_CMP_EQ, merged, merged_size);
+      return n_merged;
     }
     load_payload (rule, info, size);
   }
   add_operation (rule, match, size);
+  return 1;
 }
 
 /* -- Statements --------------------------------------------------------------------------------------------------------- */
@@ -347,8 +377,8 @@ floe_put_rule (FloeBatch *batch, const FloeTable *table, const FloeChain *chain,
 
   nftnl_rule_set_str (rule, NFTNL_RULE_TABLE, table->name);
   nftnl_rule_set_str (rule, NFTNL_RULE_CHAIN, chain->name);
-  for (size_t i = 0; i < from->n_matches; i++)
-    add_match (rule, &from->matches[i], &is_ethernet);
+  for (size_t i = 0; i < from->n_matches;)
+    i += add_match (rule, &from->matches[i], from->n_matches - i, &is_ethernet);
   if (from->sample != 0)
     add_sample (rule, from->sample);
   if (from->limit.rate != 0)

@@ -439,7 +439,8 @@ fill_never (const Flow *flow, FloeChain *chain, gboolean from_guest)
     floe_chain_add_drop (flow->input, flow->table, chain, name, "never-routed", fill_test, &v6);
 }
 
-/* Flows that rules of this generation have allowed, and errors about them. */
+/* Flows that rules of this generation have allowed, answered or not, and errors about them. Not what a helper of connection tracking expects
+ * of such a flow (of state related too): that inherits its mark unjudged. */
 static void
 fill_known (const Flow *flow, FloeChain *chain, gboolean from_guest)
 {
@@ -447,7 +448,7 @@ fill_known (const Flow *flow, FloeChain *chain, gboolean from_guest)
   FloeRule *rule = floe_chain_add_counted (flow->table, chain, name, name, FLOE_VERDICT_ACCEPT, TRUE);
 
   floe_rule_host (rule, FLOE_FIELD_MARK, flow->egress.mark);
-  match_states (rule, NF_CT_STATE_BIT (IP_CT_ESTABLISHED));
+  match_states (rule, NF_CT_STATE_BIT (IP_CT_ESTABLISHED) | NF_CT_STATE_BIT (IP_CT_NEW));
   for (unsigned v6 = 0; v6 < (flow->input->network->ipv6 ? 2 : 1); v6++) {
     rule = floe_chain_add_counted (flow->table, chain, name, name, FLOE_VERDICT_ACCEPT, TRUE);
     floe_rule_number (rule, FLOE_FIELD_PROTOCOL, v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);

@@ -408,7 +408,7 @@ fill_v6_flows (Link *link)
   static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMPV6 };
   gboolean inner = link->input->options->inner;
 
-  for (size_t i = 0; i < G_N_ELEMENTS (protocols); i++)
+  for (size_t i = 0; i < (link->ipv6 ? G_N_ELEMENTS (protocols) : 0); i++)
     for (unsigned to = 0; to < 2; to++) {
       FloeRule *rule = to ? v6_to_guest (link, "floe-to-guest-ipv6", FALSE, FALSE) : allow (link, link->from, "floe-ipv6", FALSE);
 
@@ -416,8 +416,10 @@ fill_v6_flows (Link *link)
         match_unicast (rule);
       else if (!to)
         floe_rule_bytes (rule, FLOE_FIELD_ETHER_DESTINATION, link->identity->host_mac);
-      if (!to)
+      if (!to) {
+        floe_rule_bytes (rule, FLOE_FIELD_ETHER_SOURCE, link->identity->guest_mac);
         floe_rule_number (rule, FLOE_FIELD_ETHER_TYPE, ETH_P_IPV6);
+      }
       if (!inner)
         match_guest6 (link, rule, to ? FLOE_FIELD_IP6_DESTINATION : FLOE_FIELD_IP6_SOURCE);
       floe_rule_number (rule, FLOE_FIELD_IP6_NEXT, protocols[i]);
@@ -484,6 +486,7 @@ fill_v4_flows (Link *link)
     match_unicast (rule);
   else
     floe_rule_bytes (rule, FLOE_FIELD_ETHER_DESTINATION, link->identity->host_mac);
+  floe_rule_bytes (rule, FLOE_FIELD_ETHER_SOURCE, link->identity->guest_mac);
   floe_rule_number (rule, FLOE_FIELD_ETHER_TYPE, ETH_P_IP);
   if (!inner)
     match_guest4 (link, rule, FLOE_FIELD_IP_SOURCE);
@@ -555,19 +558,19 @@ add_sets (Link *link)
 }
 
 static void
-fill_flows (Link *link)
-{
-  fill_v4_flows (link);
-  if (link->ipv6)
-    fill_v6_flows (link);
-}
-
-static void
 fill (Link *link)
 {
   gboolean rated = link->input->network->rate.packets != 0 || link->input->network->rate.bytes != 0;
+  /* An inner card's flows have any address, the host's link-local one too unless that has been refused before. */
+  gboolean late_v6 = rated || link->input->options->inner;
 
   add_sets (link);
+  /* Nothing matches two of what is allowed, and nothing of a flow what is a spoof, so what is most of the traffic comes first. But what a
+   * card over its rate sends to find the host's address is to go through all the same. */
+  if (!rated)
+    fill_v4_flows (link);
+  if (!late_v6)
+    fill_v6_flows (link);
   floe_chain_add_drop (link->input, link->table, link->from, NULL, "floe-mac-spoof", fill_spoofed_mac, link->identity);
   /* A guest's own link-local address is its to choose where the host is its one neighbour, but for the host's. */
   if (link->ipv6 && !link->bridged) {
@@ -577,10 +580,6 @@ fill (Link *link)
     floe_chain_add_drop (link->input, link->table, link->from, "floe-address-spoof", "floe-address-spoof", fill_host_source, host);
     floe_chain_add_drop (link->input, link->table, link->from, "floe-address-spoof", "floe-address-spoof", fill_host_target, host);
   }
-  /* Nothing matches two of what follows, so what is most of the traffic comes first; but what a card over its rate sends to find the
-   * host's address is to go through all the same. */
-  if (!rated)
-    fill_flows (link);
   fill_arp (link);
   fill_dhcp (link);
   if (link->ipv6) {
@@ -590,7 +589,9 @@ fill (Link *link)
   add_rate (link, link->from, "floe-rate");
   add_rate (link, link->to, "floe-to-guest-rate");
   if (rated)
-    fill_flows (link);
+    fill_v4_flows (link);
+  if (late_v6)
+    fill_v6_flows (link);
   floe_chain_add_drop (link->input, link->table, link->from, NULL, "floe-arp-spoof", fill_type, GUINT_TO_POINTER (ETH_P_ARP));
   floe_chain_add_drop (link->input, link->table, link->from, "floe-address-spoof", "floe-address-spoof", fill_type,
                        GUINT_TO_POINTER (ETH_P_IP));

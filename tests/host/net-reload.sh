@@ -21,12 +21,13 @@ machine() { # machine ID NETWORK
     "disk": "reset", "firmware": "bios", "networks": ["%s"], "emulation": "allow", "autostart": false,
     "display": { "clipboard": "none", "file_transfer": "none", "audio": false, "screens": 1 } }' "$1" "$1" "$2"
 }
-keep='{ "id": "KEEP", "protocol": "tcp", "to": ["198.51.100.10/32"], "ports": ["80"] }'
+keep='{ "id": "KEEP", "protocol": "tcp", "to": ["198.51.100.10/32"], "ports": ["80"] },
+  { "id": "KEEP-udp", "protocol": "udp", "to": ["198.51.100.10/32"], "ports": ["5001"] }'
 cat >policy.json <<JSON
 { "floe": 1, "group": "test", "machines": [ $(machine one a), $(machine two b) ],
   "networks": {
-    "a": { "mode": "nat", "egress": [ $(rules a) ${keep/KEEP/keep} ] },
-    "b": { "mode": "nat", "egress": [ ${keep/KEEP/keep-too}, $(rules b) { "id": "bping", "protocol": "icmp", "to": ["203.0.113.0/24"] } ] } },
+    "a": { "mode": "nat", "egress": [ $(rules a) ${keep//KEEP/keep} ] },
+    "b": { "mode": "nat", "egress": [ ${keep//KEEP/keep-too}, $(rules b) { "id": "bping", "protocol": "icmp", "to": ["203.0.113.0/24"] } ] } },
   "usb": [], "console": { "switch_next": "<Control><Alt>Right", "switch_previous": "<Control><Alt>Left",
     "switch_list": "<Control><Alt>Home", "kiosk": false, "banner": "", "languages": ["en"] },
   "lease_days": 30, "assignment": [{ "who": "*", "machines": ["one", "two"] }] }
@@ -78,16 +79,36 @@ figure net_reload_cut "$broken" connections
 [ "$broken" = 0 ] || die "$broken connections were cut"
 [ "$rounds" -gt 10 ] || die "the connections said hardly anything: $rounds rounds"
 
-say 'and a rule that goes takes its connection with it'
+say 'and a rule that goes takes its connection with it, and a flow that nobody answers'
+packets() { # packets TABLE COUNTER, in the namespace that runs nft
+  "${@:3}" nft -j list counters table inet "$1" | grep -o "\"name\": \"$2\"[^}]*\"packets\": [0-9]*" | grep -o '[0-9]*$' || echo 0
+}
+arrived() { packets watch oneway in_world; }
+ip netns exec world nft -f - <<'RULES'
+table inet watch {
+  counter oneway { }
+  chain input { type filter hook input priority 0; udp dport 5001 counter name "oneway"; }
+}
+RULES
+in_world socat -u UDP4-RECV:5001 /dev/null &
+asked=$(packets floe0 rule-keep-udp) known=$(packets floe0 floe-established-to)
+(while sleep 0.01; do echo one-way; done) | in_guest socat -u - UDP4-SENDTO:198.51.100.10:5001,sourceport=5002 &
+heard_some() { [ "$(arrived)" -ge 50 ]; }
+wait_for 30 'datagrams of the flow without answers' heard_some
+[ "$(packets floe0 rule-keep-udp)" -le $((asked + 2)) ] || die 'the rule was asked about more than the first packet of a flow without answers'
+[ "$(packets floe0 floe-established-to)" -ge $((known + 40)) ] || die 'the flow without answers is not known by its mark'
 mkfifo more.in
 in_guest "$TOOLS/net-bulk" talk 198.51.100.10 80 1 <>more.in >more.out &
 more=$!
 wait_for 20 'one more connection' grep -q talking more.out
 sed 's#"198.51.100.10/32"#"198.51.100.12/32"#g' policy.json >other.json
-before=$(nft -j list counters table inet floe0 | grep -o '"name": "floe-cut-to"[^}]*"packets": [0-9]*' | grep -o '[0-9]*$' || echo 0)
+before=$(packets floe0 floe-cut-to) refused=$(packets floe0 default-to)
 "$TOOLS/net-card" adopt 0 other.json a </dev/null >other.out 2>other.log || true
+late=$(arrived)
 wait "$more" || die 'the last connection'
 [ "$(field reset "$(tail -n 1 more.out)")" = 1 ] || die "a connection outlived its rule: $(tail -n 1 more.out)"
-after=$(nft -j list counters table inet floe0 | grep -o '"name": "floe-cut-to"[^}]*"packets": [0-9]*' | grep -o '[0-9]*$' || echo 0)
-[ "$after" -gt "$before" ] || die 'nothing was cut by the rules'
+[ "$(packets floe0 floe-cut-to)" -gt "$before" ] || die 'nothing was cut by the rules'
+still_refused() { [ "$(packets floe0 default-to)" -ge $((refused + 50)) ]; }
+wait_for 30 'datagrams of the flow without answers to be refused' still_refused
+[ "$(arrived)" = "$late" ] || die "a flow without answers outlived its rule: $(($(arrived) - late)) datagrams arrived after it"
 kill "$card"
