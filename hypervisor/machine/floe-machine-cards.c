@@ -178,13 +178,12 @@ static const char *const mode_names[] = {
 
 /* Addresses that names are bound to now. */
 static GVariant *
-bound_variant (FloeNetCard *card, const FloePolicyNetwork *network)
+bound_variant (const GArray *bound)
 {
-  g_autoptr (GArray) bound = floe_net_card_bound (card, network);
   GVariantBuilder list;
 
   g_variant_builder_init (&list, G_VARIANT_TYPE ("aa{sv}"));
-  for (guint i = 0; bound != NULL && i < bound->len; i++) {
+  for (guint i = 0; i < bound->len; i++) {
     const FloeNetBound *binding = &g_array_index (bound, FloeNetBound, i);
     GVariantDict entry;
 
@@ -218,16 +217,17 @@ floe_machine_count_cards (FloeMachine *machine, FloeRun *run, GVariantDict *coun
   for (size_t i = 0; i < run->n_cards; i++) {
     g_autoptr (FloeNetStatistics) statistics = floe_net_card_statistics (run->cards[i], error);
     FloeNetCardSpec spec = describe_now (machine, run, i);
+    g_autoptr (GArray) bound = statistics == NULL ? NULL : floe_net_card_bound (run->cards[i], spec.network, error);
     GVariantDict card;
 
-    if (statistics == NULL) {
+    if (bound == NULL) {
       g_variant_builder_clear (&cards);
       return FALSE;
     }
     g_variant_dict_init (&card, NULL);
     g_variant_dict_insert (&card, "network", "s", run->record->cards[i]);
     g_variant_dict_insert (&card, "mode", "s", mode_names[spec.network->mode]);
-    g_variant_dict_insert_value (&card, "bound", bound_variant (run->cards[i], spec.network));
+    g_variant_dict_insert_value (&card, "bound", bound_variant (bound));
     insert_card (&card, run->cards[i], statistics);
     g_variant_builder_add_value (&cards, g_variant_dict_end (&card));
     if (i == 0)

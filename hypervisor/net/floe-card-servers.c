@@ -228,18 +228,33 @@ floe_net_card_resolver_pid (FloeNetCard *card)
   return card->resolver == NULL ? 0 : floe_resolver_pid (card->resolver);
 }
 
-GArray *
-floe_net_card_bound (FloeNetCard *card, const FloePolicyNetwork *network)
+static gboolean
+add_bound (FloeNetCard *card, const char *rule, unsigned family, GArray *bound, GError **error)
 {
-  GArray *bound = g_array_new (FALSE, TRUE, sizeof (FloeNetBound));
-  g_autoptr (GArray) bindings = card->resolver == NULL ? NULL : floe_resolver_bindings (card->resolver, network);
+  g_autoptr (GArray) addresses = floe_rules_bound (card->net->filter, card->ruleset, rule, family, error);
 
-  for (guint i = 0; bindings != NULL && i < bindings->len; i++) {
-    const FloeResolverBinding *binding = &g_array_index (bindings, FloeResolverBinding, i);
-    FloeNetBound entry = { .rule = binding->rule, .seconds = binding->timeout_s };
+  for (guint i = 0; addresses != NULL && i < addresses->len; i++) {
+    const FloeRulesBound *from = &g_array_index (addresses, FloeRulesBound, i);
+    FloeNetBound entry = { .rule = rule, .seconds = (unsigned)(from->left_ms / 1000) };
 
-    inet_ntop (binding->address.family == 4 ? AF_INET : AF_INET6, binding->address.bytes, entry.address, sizeof entry.address);
+    inet_ntop (family == 4 ? AF_INET : AF_INET6, from->address.bytes, entry.address, sizeof entry.address);
     g_array_append_val (bound, entry);
   }
-  return bound;
+  return addresses != NULL;
+}
+
+GArray *
+floe_net_card_bound (FloeNetCard *card, const FloePolicyNetwork *network, GError **error)
+{
+  g_autoptr (GArray) bound = g_array_new (FALSE, TRUE, sizeof (FloeNetBound));
+
+  for (unsigned ingress = 0; ingress < 2; ingress++)
+    for (size_t i = 0; i < (ingress ? network->n_ingress : network->n_egress); i++) {
+      const FloePolicyNetRule *rule = ingress ? &network->ingress[i] : &network->egress[i];
+
+      for (unsigned family = 4; family <= 6 && rule->n_names > 0; family += 2)
+        if (!add_bound (card, rule->id, family, bound, error))
+          return NULL;
+    }
+  return g_steal_pointer (&bound);
 }

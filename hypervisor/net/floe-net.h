@@ -122,8 +122,9 @@ typedef struct {
   unsigned seconds; /* that it stays bound, if the name is not asked for again */
 } FloeNetBound;
 
-/* What rules of NETWORK, which is the card's, name and its guest has asked for: of FloeNetBound. */
-GArray *floe_net_card_bound (FloeNetCard *card, const FloePolicyNetwork *network);
+/* What rules of NETWORK, which is the card's, name and its guest has asked for, as the kernel has it, whoever put it there: of FloeNetBound.
+ * NULL on failure. */
+GArray *floe_net_card_bound (FloeNetCard *card, const FloePolicyNetwork *network, GError **error) FLOE_WARN_UNUSED;
 
 typedef struct {
   char *rule;       /* id of the policy's rule, "default", "never-routed", or one of ours, "floe-…" (docs/network.md) */

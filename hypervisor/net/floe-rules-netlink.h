@@ -46,6 +46,16 @@ typedef struct {
 gboolean floe_rules_bind_all (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeRuleset *ruleset,
                               const FloeRulesBinding *bindings, size_t n_bindings, GError **error) FLOE_WARN_UNUSED;
 
+typedef struct {
+  FloePolicyAddress address;
+  guint64 left_ms; /* that it stays */
+} FloeRulesBound;
+
+/* What is bound for rule RULE_ID of RULESET, which is in force, in one FAMILY (4 or 6), as the kernel has it: of FloeRulesBound; empty for
+ * a rule without names. NULL on failure. */
+GArray *floe_rules_bound (FloeNetlink *netlink, const FloeRuleset *ruleset, const char *rule_id, unsigned family,
+                          GError **error) FLOE_WARN_UNUSED;
+
 /* Bridge and vlan: GUEST, IPv4, is the guest's address for TIMEOUT_S seconds from now, and no other is. Before the first pin nothing but
  * DHCP passes. */
 gboolean floe_rules_pin (FloeNetlink *netlink, const FloeNetIdentity *identity, const FloeRuleset *ruleset,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "hypervisor/net/floe-rules-messages.h"
+#include "hypervisor/net/floe-rules-build.h"
+#include "hypervisor/net/floe-rules-netlink.h"
 
 #include <errno.h>
 #include <libnftnl/set.h>
@@ -252,4 +254,59 @@ floe_rules_element_left (FloeNetlink *netlink, const FloeTable *table, const Flo
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&failure));
   return FALSE;
+}
+
+/* -- What has been put in since --------------------------------------------------------------------------------------------- */
+
+static void
+forget_bound (void *data)
+{
+  g_array_set_size (data, 0);
+}
+
+static int
+collect_bound (const struct nlmsghdr *message, void *data)
+{
+  struct nftnl_set *set = nftnl_set_alloc ();
+  struct nftnl_set_elems_iter *iter;
+  struct nftnl_set_elem *element;
+
+  if (nftnl_set_elems_nlmsg_parse (message, set) == 0) {
+    iter = nftnl_set_elems_iter_create (set);
+    while ((element = nftnl_set_elems_iter_next (iter)) != NULL) {
+      FloeRulesBound bound = { 0 };
+      uint32_t size = 0;
+      const void *key = nftnl_set_elem_get (element, NFTNL_SET_ELEM_KEY, &size);
+
+      if (key == NULL || (size != 4 && size != 16) || !nftnl_set_elem_is_set (element, NFTNL_SET_ELEM_EXPIRATION))
+        continue;
+      bound.address.family = size == 4 ? 4 : 6;
+      memcpy (bound.address.bytes, key, size);
+      bound.left_ms = nftnl_set_elem_get_u64 (element, NFTNL_SET_ELEM_EXPIRATION);
+      g_array_append_val ((GArray *)data, bound);
+    }
+    nftnl_set_elems_iter_destroy (iter);
+  }
+  nftnl_set_free (set);
+  return MNL_CB_OK;
+}
+
+GArray *
+floe_rules_bound (FloeNetlink *netlink, const FloeRuleset *ruleset, const char *rule_id, unsigned family, GError **error)
+{
+  g_autoptr (GArray) all = g_array_new (FALSE, TRUE, sizeof (FloeRulesBound));
+  g_autofree char *name = g_strdup_printf ("rule-%s-names%u", rule_id, family);
+  char buffer[1024] = { 0 };
+  struct nlmsghdr *message;
+  struct nftnl_set *set;
+
+  if (floe_rules_find_set (ruleset->flow, name) == NULL)
+    return g_steal_pointer (&all);
+  message = nftnl_nlmsg_build_hdr (buffer, NFT_MSG_GETSETELEM, floe_family_of (ruleset->flow), 0, 0);
+  set = set_alloc (ruleset->flow, name);
+  nftnl_set_elems_nlmsg_build_payload (message, set);
+  nftnl_set_free (set);
+  if (!floe_netlink_dump (netlink, message, collect_bound, forget_bound, all, "nftables: addresses of names", error))
+    return NULL;
+  return g_steal_pointer (&all);
 }

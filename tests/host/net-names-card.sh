@@ -40,3 +40,8 @@ say 'the loader is killed: names end with it, what they have opened does not'
 kill -KILL "$loader"; wait "$loader" 2>/dev/null || true
 wait_for 10 'the resolver to end' eval "[ -z \"\$(pgrep -u 700000)\" ]"
 [ "$(reach_tcp 198.51.100.20)" = yes ] || die 'closed with the loader'
+
+say 'who finds the card again knows what is open'
+FLOE_RESOLVER=$BUILD/bin/floe-resolver "$BUILD/tests/net-card" adopt 0 policy.json names <<<bound >adopted.out 2>adopted.log || { cat adopted.log; die 'not adopted'; }
+quietly grep -E '^bound web 198\.51\.100\.20 [1-9][0-9]*$' adopted.out || { cat adopted.out; die 'what the name has opened is not told'; }
+[ "$(grep -c ^bound adopted.out)" = 1 ] || { cat adopted.out; die 'more is told than is open'; }

@@ -12,7 +12,7 @@
 /* A card from a shell: `net-card open SLOT POLICY NETWORK [COMMAND…]` makes it and runs COMMAND with the tap as descriptor
  * 3, which then holds the card as QEMU does; `adopt` finds it again. SLOT is four times the place of a machine in the policy, and the
  * place of NETWORK among its networks: so mode filter finds who else is on it. Reads lines: `also open|adopt SLOT NETWORK [COMMAND…]` (one
- * more card in this process), `card SLOT` (the one that is meant from now on), `replace NETWORK`, `statistics`, `dhcp`, `resolver`,
+ * more card in this process), `card SLOT` (the one that is meant from now on), `replace NETWORK`, `statistics`, `bound`, `dhcp`, `resolver`,
  * `address`, `reset` (the guest begins anew), `audit` (events are printed as they come), `sweep`, `close`; answers each with lines of which the last is `done` or `error …`. */
 
 typedef struct {
@@ -103,6 +103,19 @@ print_statistics (Tool *tool, GError **error)
 }
 
 static gboolean
+print_bound (Tool *tool, GError **error)
+{
+  g_autoptr (GArray) bound = floe_net_card_bound (tool->card, tool->spec.network, error);
+
+  for (guint i = 0; bound != NULL && i < bound->len; i++) {
+    const FloeNetBound *entry = &g_array_index (bound, FloeNetBound, i);
+
+    printf ("bound %s %s %u\n", entry->rule, entry->address, entry->seconds);
+  }
+  return bound != NULL;
+}
+
+static gboolean
 hand_over (Tool *tool, char **command, GError **error)
 {
   floe_autofd fd = floe_net_card_dup_fd (tool->card, error);
@@ -175,6 +188,8 @@ obey (Tool *tool, char **words, GError **error)
            && floe_net_card_replace (tool->card, &tool->spec, error);
   if (g_str_equal (words[0], "statistics"))
     return print_statistics (tool, error);
+  if (g_str_equal (words[0], "bound"))
+    return print_bound (tool, error);
   if (g_str_equal (words[0], "dhcp")) {
     printf ("dhcp %d\n", floe_net_card_dhcp_pid (tool->card));
     return TRUE;
