@@ -439,18 +439,30 @@ fill_never (const Flow *flow, FloeChain *chain, gboolean from_guest)
     floe_chain_add_drop (flow->input, flow->table, chain, name, "never-routed", fill_test, &v6);
 }
 
-/* Flows that rules of this generation have allowed, answered or not, and errors about them. Not what a helper of connection tracking expects
- * of such a flow (of state related too): that inherits its mark unjudged. */
-static void
-fill_known (const Flow *flow, FloeChain *chain, gboolean from_guest)
+static FloeRule *
+add_known (const Flow *flow, FloeChain *chain)
 {
-  const char *name = from_guest ? "floe-established-to" : "floe-established-from";
-  FloeRule *rule = floe_chain_add_counted (flow->table, chain, name, name, FLOE_VERDICT_ACCEPT, TRUE);
+  return floe_chain_add_counted (flow->table, chain, NULL, "floe-established", FLOE_VERDICT_ACCEPT, TRUE);
+}
+
+/* Flows that rules of this generation have allowed, answered or not. Not what a helper of connection tracking expects of such a flow (of state
+ * related): that inherits its mark unjudged. */
+static void
+fill_known (const Flow *flow, FloeChain *chain)
+{
+  FloeRule *rule = add_known (flow, chain);
 
   floe_rule_host (rule, FLOE_FIELD_MARK, flow->egress.mark);
   match_states (rule, NF_CT_STATE_BIT (IP_CT_ESTABLISHED) | NF_CT_STATE_BIT (IP_CT_NEW));
+}
+
+/* Errors about flows that have been judged. */
+static void
+fill_errors (const Flow *flow, FloeChain *chain)
+{
   for (unsigned v6 = 0; v6 < (flow->input->network->ipv6 ? 2 : 1); v6++) {
-    rule = floe_chain_add_counted (flow->table, chain, name, name, FLOE_VERDICT_ACCEPT, TRUE);
+    FloeRule *rule = add_known (flow, chain);
+
     floe_rule_number (rule, FLOE_FIELD_PROTOCOL, v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
     match_states (rule, NF_CT_STATE_BIT (IP_CT_RELATED));
     floe_rule_host (rule, FLOE_FIELD_MARK, flow->egress.mark);
@@ -533,9 +545,11 @@ fill_forward (const Flow *flow, FloeChain *chain, gboolean from_guest)
   FloeRule *rule;
 
   /* A filter machine's clients go through it or nowhere, connections or not: it may be away, and the route another one. */
-  if (flow->filtered)
+  if (flow->filtered) {
     fill_ways (flow, chain, from_guest);
-  fill_known (flow, chain, from_guest);
+    fill_known (flow, chain);
+  }
+  fill_errors (flow, chain);
   if (!flow->filtered)
     fill_ways (flow, chain, from_guest);
   if (flow->bridged)
@@ -780,6 +794,10 @@ floe_rules_build_flow (const FloeRulesInput *input, gboolean open)
   floe_chain_add_drop (input, table, flow.host_from, NULL, "floe-host", NULL, NULL);
   floe_chain_add_counted (table, flow.host_to, NULL, "floe-host-out", FLOE_VERDICT_DROP, TRUE);
   flow.bridged &= open;
+  /* Most packets end here: the mark names the card, so whether they are this card's need not be asked first. Packets that are not would
+   * go by in any case. */
+  if (open && !flow.filtered && !flow.inner)
+    fill_known (&flow, forward);
   send_to_chains (&flow, forward, in, out);
   return table;
 }
