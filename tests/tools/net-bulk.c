@@ -18,7 +18,8 @@
 
 /* Many rules, and traffic to measure them with. `load N` puts a card's tables (floe0) with N rules in force and says how long that took;
  * `remove` takes them away. `sink PORT` counts what comes, `send ADDRESS PORT MS` sends over TCP or, with "udp" as fourth word, small
- * datagrams, for MS milliseconds, and says how much went. */
+ * datagrams, for MS milliseconds, and says how much arrived a second and how many ns of processor time
+ * a datagram took, or a megabyte. */
 
 #define BLOCK 131072
 #define DATAGRAM 64
@@ -157,8 +158,51 @@ address_of (const char *text, const char *port, struct sockaddr_in *address, GEr
   return inet_pton (AF_INET, text, &address->sin_addr) == 1 || floe_error_set (error, FLOE_ERROR_INVALID, "address '%s'", text);
 }
 
-/* TCP connections one after the other: each answered, when it has ended, with the bytes that came. Datagrams are only counted; a
- * connection that sends nothing asks for that number and sets it back. */
+static gint64
+own_cpu_ns (void)
+{
+  struct timespec now;
+
+  clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &now);
+  return now.tv_sec * G_GINT64_CONSTANT (1000000000) + now.tv_nsec;
+}
+
+/* What a connection's receiver says at its end. */
+typedef struct {
+  guint64 total;
+  gint64 worked_ns;
+} Received;
+
+/* Counts datagrams; one of one byte asks for the number and sets it back. It never waits in the socket, but looks again and again: waking a
+ * process for each datagram would be half of the sender's work, and nothing of the path's. */
+static void
+count_datagrams (int fd)
+{
+  char bytes[AT_ONCE][DATAGRAM];
+  struct iovec vectors[AT_ONCE];
+  struct sockaddr_in from[AT_ONCE];
+  struct mmsghdr messages[AT_ONCE] = { 0 };
+
+  for (guint64 count = 0;;) {
+    int n;
+
+    for (size_t i = 0; i < AT_ONCE; i++) {
+      vectors[i] = (struct iovec){ bytes[i], DATAGRAM };
+      messages[i].msg_hdr
+          = (struct msghdr){ .msg_iov = &vectors[i], .msg_iovlen = 1, .msg_name = &from[i], .msg_namelen = sizeof from[i] };
+    }
+    n = recvmmsg (fd, messages, AT_ONCE, MSG_DONTWAIT, NULL);
+    if (n <= 0)
+      g_usleep (1000);
+    for (int i = 0; i < n; i++)
+      if (messages[i].msg_len != 1)
+        count++;
+      else if (sendto (fd, &count, sizeof count, 0, (struct sockaddr *) &from[i], sizeof from[i]) > 0)
+        count = 0;
+  }
+}
+
+/* TCP connections one after the other: each answered, when it has ended, with what came. */
 static gboolean
 sink (int argc, char **argv, GError **error)
 {
@@ -177,55 +221,62 @@ sink (int argc, char **argv, GError **error)
   printf ("ready\n");
   fflush (stdout);
   if (fork () == 0)
-    for (guint64 count = 0;;) {
-      struct sockaddr_in from;
-      socklen_t size = sizeof from;
-
-      /* One byte asks. */
-      if (recvfrom (datagrams, buffer, BLOCK, 0, (struct sockaddr *) &from, &size) != 1)
-        count++;
-      else if (sendto (datagrams, &count, sizeof count, 0, (struct sockaddr *) &from, size) > 0)
-        count = 0;
-    }
+    count_datagrams (datagrams);
   for (;;) {
     int fd = accept (listener, NULL, NULL);
-    guint64 total = 0;
+    gint64 worked = own_cpu_ns ();
+    Received received = { 0 };
     ssize_t got;
 
     while ((got = read (fd, buffer, BLOCK)) > 0)
-      total += (guint64) got;
-    if (write (fd, &total, sizeof total) < 0)
+      received.total += (guint64) got;
+    received.worked_ns = own_cpu_ns () - worked;
+    if (write (fd, &received, sizeof received) < 0)
       perror ("sink");
     close (fd);
   }
 }
 
+/* NS_EACH: of both ends, for a megabyte. */
 static guint64
-send_stream (int fd, gint64 end)
+send_stream (int fd, gint64 end, gint64 *ended, gint64 *ns_each)
 {
   g_autofree char *buffer = g_malloc0 (BLOCK);
-  guint64 total = 0;
+  gint64 worked = own_cpu_ns ();
+  Received received = { 0 };
 
   while (g_get_monotonic_time () < end && write (fd, buffer, BLOCK) > 0)
     continue;
   shutdown (fd, SHUT_WR);
-  return recv (fd, &total, sizeof total, MSG_WAITALL) == sizeof total ? total : 0;
+  if (recv (fd, &received, sizeof received, MSG_WAITALL) != sizeof received)
+    return 0;
+  *ended = g_get_monotonic_time ();
+  *ns_each = (own_cpu_ns () - worked + received.worked_ns) / (gint64) MAX (received.total / 1000000, 1);
+  return received.total;
 }
 
+/* Every datagram takes its way up to the sink's socket, through all hooks, on the sender's processor time. */
 static guint64
-send_datagrams (int fd, gint64 end)
+send_datagrams (int fd, gint64 end, gint64 *ended, gint64 *ns_each)
 {
   char bytes[DATAGRAM] = { 0 };
   struct iovec vector = { bytes, sizeof bytes };
   struct mmsghdr messages[AT_ONCE] = { 0 };
   const struct timeval patience = { .tv_sec = 2 };
-  guint64 total = 0;
+  guint64 total = 0, sent = 0;
+  gint64 worked = own_cpu_ns ();
 
   for (size_t i = 0; i < AT_ONCE; i++)
     messages[i].msg_hdr = (struct msghdr){ .msg_iov = &vector, .msg_iovlen = 1 };
-  while (g_get_monotonic_time () < end)
-    if (sendmmsg (fd, messages, AT_ONCE, 0) < 0 && errno != ENOBUFS && errno != ECONNREFUSED)
+  while (g_get_monotonic_time () < end) {
+    int n = sendmmsg (fd, messages, AT_ONCE, 0);
+
+    if (n < 0 && errno != ENOBUFS && errno != ECONNREFUSED)
       break;
+    sent += (guint64) MAX (n, 0);
+  }
+  *ended = g_get_monotonic_time ();
+  *ns_each = (own_cpu_ns () - worked) / (gint64) MAX (sent, 1);
   g_usleep (50000);
   setsockopt (fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   return send (fd, bytes, 1, 0) == 1 && recv (fd, &total, sizeof total, 0) == sizeof total ? total : 0;
@@ -234,10 +285,10 @@ send_datagrams (int fd, gint64 end)
 static gboolean
 send_all (int argc, char **argv, GError **error)
 {
-  gboolean udp = argc > 4;
+  gboolean udp = argc > 4 && g_str_equal (argv[4], "udp");
   int fd = socket (AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
   struct sockaddr_in address;
-  gint64 start;
+  gint64 start, end, ended = 0, ns_each = 0;
   guint64 total;
 
   if (argc < 4 || !address_of (argv[1], argv[2], &address, error))
@@ -245,8 +296,9 @@ send_all (int argc, char **argv, GError **error)
   if (connect (fd, (struct sockaddr *) &address, sizeof address) < 0)
     return floe_error_set_errno (error, errno, "connecting");
   start = g_get_monotonic_time ();
-  total = (udp ? send_datagrams : send_stream) (fd, start + g_ascii_strtoll (argv[3], NULL, 10) * 1000);
-  printf ("%" G_GUINT64_FORMAT "\n", total * 1000000 / (guint64) (g_get_monotonic_time () - start));
+  end = start + g_ascii_strtoll (argv[3], NULL, 10) * 1000;
+  total = (udp ? send_datagrams : send_stream) (fd, end, &ended, &ns_each);
+  printf ("%" G_GUINT64_FORMAT " %" G_GINT64_FORMAT "\n", total * 1000000 / (guint64) MAX (ended - start, 1), ns_each);
   return TRUE;
 }
 
@@ -293,7 +345,7 @@ main (int argc, char **argv)
 {
   static const FloeCommand commands[]
       = { { "load", "RULES [TIMES]", "put a card's tables in force", load }, { "remove", "", "take them away", take_away }, { "render", "[CASE]", "put a rule set of some kind in force", render },
-          { "sink", "PORT", "count what comes", sink }, { "send", "ADDRESS PORT MS [udp]", "send", send_all }, { "talk", "ADDRESS PORT CONNECTIONS", "keep connections up", talk },
+          { "sink", "PORT", "count what comes", sink }, { "send", "ADDRESS PORT MS [tcp|udp]", "send", send_all }, { "talk", "ADDRESS PORT CONNECTIONS", "keep connections up", talk },
           { NULL, NULL, NULL, NULL } };
 
   floe_log_init ("net-bulk");
