@@ -305,6 +305,14 @@ floe_rule_number (FloeRule *rule, FloeField field, unsigned number)
 }
 
 void
+floe_rule_udp (FloeRule *rule, unsigned from, unsigned to)
+{
+  floe_rule_number (rule, FLOE_FIELD_PROTOCOL, IPPROTO_UDP);
+  floe_rule_number (rule, FLOE_FIELD_UDP_SOURCE, from);
+  floe_rule_number (rule, FLOE_FIELD_UDP_DESTINATION, to);
+}
+
+void
 floe_rule_host (FloeRule *rule, FloeField field, uint32_t number)
 {
   floe_rule_bytes (rule, field, &number);

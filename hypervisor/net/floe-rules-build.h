@@ -33,6 +33,8 @@ void floe_rule_bytes (FloeRule *rule, FloeField field, const void *value);
 void floe_rule_prefix (FloeRule *rule, FloeField field, const void *value, uint8_t bytes);
 /* Values that are one number: of one byte, or of two in network order. */
 void floe_rule_number (FloeRule *rule, FloeField field, unsigned number);
+/* UDP between these ports. */
+void floe_rule_udp (FloeRule *rule, unsigned from, unsigned to);
 void floe_rule_host (FloeRule *rule, FloeField field, uint32_t number);
 void floe_rule_name (FloeRule *rule, FloeField field, FloeOp op, const char *name);
 void floe_rule_set (FloeRule *rule, FloeField field, const char *set);

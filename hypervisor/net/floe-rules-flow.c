@@ -488,14 +488,6 @@ fill_connections (const Flow *flow, FloeChain *chain, gboolean from_guest)
   rule->number = options->connections != 0 ? options->connections : flow->input->network->connections;
 }
 
-static void
-match_udp (FloeRule *rule, unsigned from, unsigned to)
-{
-  floe_rule_number (rule, FLOE_FIELD_PROTOCOL, IPPROTO_UDP);
-  floe_rule_number (rule, FLOE_FIELD_UDP_SOURCE, from);
-  floe_rule_number (rule, FLOE_FIELD_UDP_DESTINATION, to);
-}
-
 /* Neighbour discovery, whose addresses and hop limit the link's own table has looked into. */
 static void
 allow_discovery (const Flow *flow, FloeChain *chain, const char *id, gboolean from_guest)
@@ -522,7 +514,7 @@ fill_lan_dhcp (const Flow *flow, FloeChain *chain, gboolean from_guest)
   if (!from_guest) {
     rule = floe_chain_add_counted (flow->table, chain, NULL, "floe-lan-dhcp-reply", FLOE_VERDICT_ACCEPT, TRUE);
     floe_rule_number (rule, FLOE_FIELD_FAMILY, NFPROTO_IPV4);
-    match_udp (rule, 67, 68);
+    floe_rule_udp (rule, 67, 68);
     return;
   }
   elements = floe_elements_new ();
@@ -535,7 +527,7 @@ fill_lan_dhcp (const Flow *flow, FloeChain *chain, gboolean from_guest)
   floe_rule_number (rule, FLOE_FIELD_FAMILY, NFPROTO_IPV4);
   floe_rule_set (rule, FLOE_FIELD_IP_DESTINATION,
                  floe_rules_table_add_set (flow->table, g_strdup ("dhcp-servers"), FLOE_TYPE_IPV4, FLOE_SET_INTERVALS, FLOE_DATA_NONE, elements));
-  match_udp (rule, 68, 67);
+  floe_rule_udp (rule, 68, 67);
 }
 
 /* The chain that decides one direction of forwarded packets. */
@@ -612,7 +604,7 @@ fill_host6 (const Flow *flow)
     FloeRule *rule = allow_host (flow, from ? flow->host_from : flow->host_to, from ? "floe-host-dhcp6" : "floe-host-dhcp6-reply");
 
     floe_rule_number (rule, FLOE_FIELD_FAMILY, NFPROTO_IPV6);
-    match_udp (rule, from ? 546 : 547, from ? 547 : 546);
+    floe_rule_udp (rule, from ? 546 : 547, from ? 547 : 546);
   }
 }
 
@@ -627,7 +619,7 @@ fill_host (const Flow *flow)
     rule = allow_host (flow, flow->host_from, "floe-host-dhcp");
     floe_rule_number (rule, FLOE_FIELD_FAMILY, NFPROTO_IPV4);
     floe_rule_bytes (rule, FLOE_FIELD_IP_DESTINATION, i == 0 ? floe_broadcast_ip : flow->identity->host);
-    match_udp (rule, 68, 67);
+    floe_rule_udp (rule, 68, 67);
   }
   for (unsigned v6 = 0; v6 < (ipv6 ? 2 : 1) && flow->input->options->resolver; v6++)
     allow_dns (flow, v6);
@@ -635,7 +627,7 @@ fill_host (const Flow *flow)
     fill_host6 (flow);
   rule = allow_host (flow, flow->host_to, "floe-host-dhcp-reply");
   floe_rule_number (rule, FLOE_FIELD_FAMILY, NFPROTO_IPV4);
-  match_udp (rule, 67, 68);
+  floe_rule_udp (rule, 67, 68);
   rule = allow_host (flow, flow->host_to, "floe-host-established");
   match_states (rule, NF_CT_STATE_BIT (IP_CT_ESTABLISHED) | NF_CT_STATE_BIT (IP_CT_RELATED));
 }

@@ -43,14 +43,6 @@ match_whole (FloeRule *rule)
 }
 
 static void
-match_udp (FloeRule *rule, unsigned from, unsigned to)
-{
-  floe_rule_number (rule, FLOE_FIELD_PROTOCOL, IPPROTO_UDP);
-  floe_rule_number (rule, FLOE_FIELD_UDP_SOURCE, from);
-  floe_rule_number (rule, FLOE_FIELD_UDP_DESTINATION, to);
-}
-
-static void
 match_guest4 (const Link *link, FloeRule *rule, FloeField field)
 {
   if (link->bridged)
@@ -155,7 +147,7 @@ allow_dhcp_broadcast (Link *link, gboolean renewal)
   else
     floe_rule_bytes (rule, FLOE_FIELD_IP_SOURCE, floe_any_ip);
   floe_rule_bytes (rule, FLOE_FIELD_IP_DESTINATION, floe_broadcast_ip);
-  match_udp (rule, 68, 67);
+  floe_rule_udp (rule, 68, 67);
 }
 
 /* The LAN's servers, named by the policy, answer this guest: to its MAC or to all, but with its MAC inside. */
@@ -182,7 +174,7 @@ allow_dhcp_of_lan (Link *link)
   match_whole (rule);
   match_guest4 (link, rule, FLOE_FIELD_IP_SOURCE);
   floe_rule_set (rule, FLOE_FIELD_IP_DESTINATION, set);
-  match_udp (rule, 68, 67);
+  floe_rule_udp (rule, 68, 67);
 
   for (unsigned i = 0; i < 2; i++) {
     rule = allow (link, link->to, "floe-to-guest-dhcp", TRUE);
@@ -190,7 +182,7 @@ allow_dhcp_of_lan (Link *link)
     floe_rule_number (rule, FLOE_FIELD_ETHER_TYPE, ETH_P_IP);
     match_whole (rule);
     floe_rule_set (rule, FLOE_FIELD_IP_SOURCE, set);
-    match_udp (rule, 67, 68);
+    floe_rule_udp (rule, 67, 68);
     floe_rule_bytes (rule, FLOE_FIELD_DHCP_CLIENT, link->identity->guest_mac);
   }
 }
@@ -212,7 +204,7 @@ fill_dhcp (Link *link)
   floe_rule_number (rule, FLOE_FIELD_ETHER_TYPE, ETH_P_IP);
   floe_rule_bytes (rule, FLOE_FIELD_IP_SOURCE, link->identity->host);
   floe_rule_bytes (rule, FLOE_FIELD_IP_DESTINATION, floe_broadcast_ip);
-  match_udp (rule, 67, 68);
+  floe_rule_udp (rule, 67, 68);
 }
 
 /* -- IPv6 ------------------------------------------------------------------------------------------------------------ */
@@ -359,7 +351,7 @@ fill_nd_from_guest (Link *link)
     floe_rule_prefix (rule, FLOE_FIELD_IP6_SOURCE, link_local, 8);
     floe_rule_bytes (rule, FLOE_FIELD_IP6_DESTINATION, all_servers);
     floe_rule_number (rule, FLOE_FIELD_IP6_NEXT, IPPROTO_UDP);
-    match_udp (rule, 546, 547);
+    floe_rule_udp (rule, 546, 547);
   }
 }
 
@@ -397,7 +389,7 @@ fill_nd_to_guest (Link *link)
 
     floe_rule_prefix (rule, FLOE_FIELD_IP6_SOURCE, link_local, 8);
     floe_rule_number (rule, FLOE_FIELD_IP6_NEXT, IPPROTO_UDP);
-    match_udp (rule, 547, 546);
+    floe_rule_udp (rule, 547, 546);
   }
 }
 

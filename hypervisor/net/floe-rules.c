@@ -20,9 +20,9 @@
  * committed the kernel has the chain's hook in place with the policy still at accept, and only rules switch at once. For
  * the same reason an update keeps the chains and exchanges the rules in them (floe-rules-netlink.c).
  *
- * Chains of the flow table hook in for all of the host's packets; each begins by sending this card's own to a chain that decides, and
- * lets others go by. A packet from one machine to another meets both machines' tables and needs both to agree; as each has a mark of its
- * own, both judge every packet of such a flow. */
+ * Chains of the flow table hook in for all of the host's packets; each sends this card's own to a chain that decides, and lets others
+ * go by. Before that, forward passes what has the mark of the rules in force: the mark names the card. A packet from one machine to
+ * another meets both machines' tables and needs both to agree; as each has a mark of its own, both judge every packet of such a flow. */
 
 gboolean
 floe_rules_supported (const FloePolicyNetwork *network, unsigned lacks, GError **error)
