@@ -1,26 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Sourced after host.sh by tests of the .debs: these, built from this checkout, and a tree of Debian 13 that has what they depend on and what a
-# test machine needs to boot, and no development package.
+# Sourced after host.sh by tests of the .debs: these, built from this checkout, and a tree of Debian 13 that has what they depend on and what
+# systemd runs with, and no development package.
 #
 #   before_sandbox() { . "$SOURCE/tests/lib/packages.sh"; packages_prepare; }
 #
-# Sets DEBS, a directory with the three packages, and VM_BOOT; packages_tree prints the tree.
+# Sets DEBS, a directory with the three packages; packages_tree prints the tree.
 
-. "$SOURCE/tests/lib/vm.sh"
+. "$SOURCE/tests/lib/debian13.sh"
+. "$SOURCE/tests/lib/trixie.sh"
 
 DEBS=$SOURCE/build/debian13/packages
-packages_machine=(linux-image-amd64 kmod udev systemd systemd-sysv busybox-static erofs-utils xz-utils zstd fonts-dejavu-core libglib2.0-bin jq procps)
+packages_systemd=(systemd systemd-sysv udev fonts-dejavu-core libglib2.0-bin procps)
 
-# What the packages depend on, by name, first alternatives, with what booting takes.
+# What the packages depend on, by name, first alternatives, with what systemd and the tests run with.
 packages_needed() {
   {
     for deb in "$DEBS"/*.deb; do dpkg-deb -f "$deb" Depends; done | tr ',' '\n' | sed 's/|.*//; s/(.*//; s/ //g'
-    printf '%s\n' "${packages_machine[@]}"
+    printf '%s\n' "${packages_systemd[@]}"
   } | LC_ALL=C sort -u
 }
 packages_tree() {
-  mapfile -t vm_packages < <(packages_needed)
-  trixie_path vm "${vm_packages[@]}"
+  mapfile -t names < <(packages_needed)
+  trixie_path packages "${names[@]}"
 }
 # packages_build: the packages, as they are made in what debian13-build compiles.
 packages_build() {
@@ -30,11 +31,6 @@ packages_build() {
 }
 packages_prepare() {
   packages_build
-  mapfile -t vm_packages < <(packages_needed)
-  "$SOURCE/tests/lib/trixie.sh" vm "${vm_packages[@]}" >/dev/null
-}
-# packages_boot: after that, what vm_start boots: the tree, under systemd when VM_CMDLINE has floe.systemd.
-packages_boot() {
-  VM_BOOT=$(vm_made boot vm-initrd.sh "${vm_modules[@]}") || die 'kernel, initrd and root file system of the test machine'
-  export VM_BOOT
+  mapfile -t names < <(packages_needed)
+  "$SOURCE/tests/lib/trixie.sh" packages "${names[@]}" >/dev/null
 }

@@ -25,7 +25,6 @@ for port in /sys/class/virtio-ports/*; do
   esac
 done
 cd /exchange
-case $(cat /proc/cmdline) in *floe.systemd*) . /source/tests/lib/vm-systemd.sh ;; esac
 bash -c "$(cat /exchange/command)" >"$output" 2>&1 </dev/null
 echo $? >/exchange/status
 sync

@@ -19,8 +19,7 @@
 #   /source      this checkout, read-only          /build   its build for Debian 13, read-only; /build/bin is first in PATH
 #   /exchange    the working directory, which is $VM_DIR outside: files passed in and out, both ways and at any time (9p)
 #   anything else: the tree of vm_packages with a layer in memory over it. /proc, /sys, /dev, /dev/pts, /dev/shm, /run, /tmp, cgroup2, tracefs and
-#   configfs are mounted, lo is up, nothing else runs: no systemd, no udev, unless VM_CMDLINE has floe.systemd: then systemd is the first process and
-#   starts the script, when it is up. Modules load with modprobe: all of Debian's.
+#   configfs are mounted, lo is up, nothing else runs: no systemd, no udev. Modules load with modprobe: all of Debian's.
 #   /run/outer-qmp, a name for the QMP monitor of the QEMU that the script runs in, already past its greeting and negotiation: for
 #   plugging and pulling devices; one request a line (tests/tools/vm-qmp.c). The same QEMU has another monitor outside, at
 #   $VM_QMP (vm_qmp COMMAND [ARGUMENTS-AS-JSON]).
