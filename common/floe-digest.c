@@ -2,7 +2,9 @@
 #include "common/floe-digest.h"
 
 #include <openssl/evp.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 struct _FloeDigester {
   EVP_MD_CTX *context;
@@ -118,4 +120,27 @@ floe_digester_free (FloeDigester *digester)
     return;
   EVP_MD_CTX_free (digester->context);
   g_free (digester);
+}
+
+gboolean
+floe_digest_of_file (int fd, FloeDigest *digest, GError **error)
+{
+  g_autoptr (FloeDigester) digester = floe_digester_new ();
+  uint8_t block[65536];
+  off_t at = 0;
+
+  for (;;) {
+    ssize_t got = pread (fd, block, sizeof block, at);
+
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0)
+      return floe_error_set_errno (error, errno, "read");
+    if (got == 0)
+      break;
+    floe_digester_update (digester, block, (size_t) got);
+    at += got;
+  }
+  floe_digester_finish (digester, digest);
+  return TRUE;
 }

@@ -29,6 +29,9 @@ char *floe_hex_encode (const void *data, size_t size);
 /* Exactly 2 * SIZE lower-case hexadecimal digits into SIZE bytes of DATA; FALSE, with DATA as it was, for anything else. */
 gboolean floe_hex_decode (const char *text, void *data, size_t size) FLOE_WARN_UNUSED;
 
+/* Digest of all that the open file FD has, read from its beginning. IO. */
+gboolean floe_digest_of_file (int fd, FloeDigest *digest, GError **error) FLOE_WARN_UNUSED;
+
 /* Running digest, for data that arrives in pieces. */
 typedef struct _FloeDigester FloeDigester;
 FloeDigester *floe_digester_new (void);

@@ -15,6 +15,27 @@
 #define TRACE_MAX (64u << 20)
 #define LINE_EVERY (5 * G_TIME_SPAN_SECOND)
 
+static size_t
+count_entries (const GOptionEntry *entries)
+{
+  size_t n = 0;
+
+  while (entries[n].long_name != NULL)
+    n++;
+  return n;
+}
+
+GOptionEntry *
+floe_cut_join_entries (const GOptionEntry *a, const GOptionEntry *b)
+{
+  size_t n_a = count_entries (a), n_b = count_entries (b);
+  GOptionEntry *all = g_new0 (GOptionEntry, n_a + n_b + 1);
+
+  memcpy (all, a, n_a * sizeof *all);
+  memcpy (all + n_a, b, n_b * sizeof *all);
+  return all;
+}
+
 GOptionEntry *
 floe_cut_entries (FloeCutOptions *options, const GOptionEntry *extra)
 {
@@ -32,15 +53,8 @@ floe_cut_entries (FloeCutOptions *options, const GOptionEntry *extra)
     { "level", 0, 0, G_OPTION_ARG_INT, &options->level, "zstd's level, 1 to 19 (3)", "N" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
-  size_t n = 0;
-  GOptionEntry *all;
 
-  while (extra[n].long_name != NULL)
-    n++;
-  all = g_new0 (GOptionEntry, n + G_N_ELEMENTS (own));
-  memcpy (all, extra, n * sizeof *all);
-  memcpy (all + n, own, sizeof own);
-  return all;
+  return floe_cut_join_entries (extra, own);
 }
 
 void
@@ -113,12 +127,13 @@ show_progress (uint64_t done, uint64_t total, gpointer data)
            (unsigned) (done * 100 / total), total >> 20, progress->terminal ? "" : "\n");
 }
 
-static FloePublished *
-cut_chunks (const char *path, const char *chunks, GPtrArray *known, const FloeCutOptions *options, GError **error)
+FloePublished *
+floe_cut_chunks (const char *path, const char *chunks, GPtrArray *known, const FloeCutOptions *options, GError **error)
 {
   Progress progress = { .last = g_get_monotonic_time (), .terminal = isatty (STDERR_FILENO) };
   FloePublishOptions how = {
-    .threads = (guint) options->threads, .level = options->level, .progress = show_progress, .progress_data = &progress
+    .threads = (guint) options->threads, .level = options->level, .any_size = options->any_size,
+    .progress = show_progress, .progress_data = &progress,
   };
   floe_autofd image = open (path, O_RDONLY | O_CLOEXEC);
   floe_autofd dir = -1;
@@ -195,7 +210,7 @@ describe (const FloeCut *cut, const FloeCutOptions *options)
 FloeCut *
 floe_cut (const char *path, const char *chunks, GPtrArray *known, const FloeCutOptions *options, GError **error)
 {
-  FloePublished *published = cut_chunks (path, chunks, known, options, error);
+  FloePublished *published = floe_cut_chunks (path, chunks, known, options, error);
   g_autoptr (FloeCut) cut = NULL;
 
   if (published == NULL)

@@ -13,9 +13,12 @@ typedef struct {
   int memory_mib, vcpus;
   gboolean tpm, secure_boot;
   int threads, level;
+  gboolean any_size; /* not a disk: not a multiple of 512 bytes, perhaps */
   char *boot_list, *trace; /* at most one */
 } FloeCutOptions;
 
+/* Entries of A and B, both NULL-terminated, in one; free with g_free(). */
+GOptionEntry *floe_cut_join_entries (const GOptionEntry *a, const GOptionEntry *b);
 /* The option entries for these, NULL-terminated; free with g_free(). EXTRA (NULL-terminated) come first. */
 GOptionEntry *floe_cut_entries (FloeCutOptions *options, const GOptionEntry *extra);
 void floe_cut_options_clear (FloeCutOptions *options);
@@ -33,5 +36,8 @@ gboolean floe_cut_check (const FloeCutOptions *options, GError **error) FLOE_WAR
 /* Cuts the raw image at PATH into the chunk store in directory CHUNKS. KNOWN: see floe_publish_chunks(). */
 FloeCut *floe_cut (const char *path, const char *chunks, GPtrArray *known, const FloeCutOptions *options,
                    GError **error) FLOE_WARN_UNUSED;
+/* Its first half alone: chunks, index and table, for what is described otherwise than by an image.json. */
+FloePublished *floe_cut_chunks (const char *path, const char *chunks, GPtrArray *known, const FloeCutOptions *options,
+                                GError **error) FLOE_WARN_UNUSED;
 /* Prints what was cut and what was new, for people and as figures of a test. */
 void floe_cut_print (const FloeCut *cut);

@@ -5,6 +5,7 @@
 
 /* The subcommands of floe-image, each in a file of its own; main.c lists them. */
 extern const FloeCommand floe_image_publish_command;
+extern const FloeCommand floe_image_publish_appliance_command;
 extern const FloeCommand floe_image_cut_command;
 extern const FloeCommand floe_image_import_command;
 extern const FloeCommand floe_image_boot_list_command;

@@ -1,47 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "common/floe-fd.h"
 #include "image-builder/floe-cut.h"
 #include "image-builder/floe-image-commands.h"
-#include "policy/signing/floe-repository.h"
+#include "image-builder/floe-publish-where.h"
 
 #include <string.h>
 
 #define ROLE "images"
-
-typedef struct {
-  char *repo, *keys, *passphrase_file, *channel;
-} Where;
-
-static void
-where_clear (Where *where)
-{
-  g_free (where->repo);
-  g_free (where->keys);
-  g_free (where->passphrase_file);
-  g_free (where->channel);
-}
-
-/* Tables of every image in force: chunks that they name keep their compressed form. */
-static GPtrArray *
-known_tables (FloeRepository *repository, GError **error)
-{
-  g_autoptr (GPtrArray) tables = g_ptr_array_new_with_free_func ((GDestroyNotify) floe_table_free);
-  g_auto (GStrv) names = floe_repository_list_targets (repository, ROLE, error);
-
-  for (size_t i = 0; names != NULL && names[i] != NULL; i++) {
-    g_autoptr (GBytes) bytes = NULL;
-    FloeTable *table;
-
-    if (!g_str_has_suffix (names[i], ".table"))
-      continue;
-    bytes = floe_repository_get_target (repository, ROLE, names[i], FLOE_TABLE_MAX_BYTES, error);
-    table = bytes == NULL ? NULL : floe_table_parse (bytes, names[i], error);
-    if (table == NULL)
-      return NULL;
-    g_ptr_array_add (tables, table);
-  }
-  return names == NULL ? NULL : g_steal_pointer (&tables);
-}
 
 /* A boot list published for this very version stays when no other is given. */
 static gboolean
@@ -82,7 +46,7 @@ set_targets (FloeRepository *repository, const FloeCut *cut, const char *channel
 }
 
 static gboolean
-sign (const Where *where, FloePassphrase *passphrase, FloeCut *cut, GError **error)
+sign (const FloePublishWhere *where, FloePassphrase *passphrase, FloeCut *cut, GError **error)
 {
   g_autoptr (FloeRepository) repository = floe_repository_open (where->repo, where->keys, passphrase, error);
   gboolean in_force = FALSE;
@@ -101,19 +65,13 @@ sign (const Where *where, FloePassphrase *passphrase, FloeCut *cut, GError **err
 }
 
 static gboolean
-publish (const Where *where, const FloeCutOptions *options, const char *image, GError **error)
+publish (const FloePublishWhere *where, const FloeCutOptions *options, const char *image, GError **error)
 {
   g_autoptr (FloePassphrase) passphrase = floe_passphrase_new (where->passphrase_file);
-  g_autoptr (FloeRepository) repository = NULL;
-  g_autoptr (GPtrArray) known = NULL;
+  g_autoptr (GPtrArray) known = floe_publish_known_tables (where, error);
   g_autoptr (FloeCut) cut = NULL;
   g_autofree char *chunks = g_build_filename (where->repo, "chunks", NULL);
 
-  /* Opened for reading first: nothing is cut for a repository that would be refused, and cutting, which takes minutes,
-   * keeps no other writer out. */
-  repository = floe_repository_open (where->repo, NULL, NULL, error);
-  known = repository == NULL ? NULL : known_tables (repository, error);
-  g_clear_pointer (&repository, floe_repository_free);
   cut = known == NULL ? NULL : floe_cut (image, chunks, known, options, error);
   return cut != NULL && sign (where, passphrase, cut, error);
 }
@@ -121,27 +79,15 @@ publish (const Where *where, const FloeCutOptions *options, const char *image, G
 static gboolean
 run_publish (int argc, char **argv, GError **error)
 {
-  Where where = { NULL };
+  FloePublishWhere where = { NULL };
   FloeCutOptions options = { 0 };
-  const GOptionEntry extra[] = {
-    { "repo", 0, 0, G_OPTION_ARG_FILENAME, &where.repo, "repository (DATA/repo of the server)", "DIR" },
-    { "keys", 0, 0, G_OPTION_ARG_FILENAME, &where.keys, "directory of keys", "DIR" },
-    { "passphrase-file", 0, 0, G_OPTION_ARG_FILENAME, &where.passphrase_file, "first line opens the keys", "FILE" },
-    { "channel", 0, 0, G_OPTION_ARG_STRING, &where.channel, "channel (stable)", "NAME" },
-    { NULL, 0, 0, 0, NULL, NULL, NULL },
-  };
+  g_autofree GOptionEntry *extra = floe_publish_where_entries (&where);
   g_autofree GOptionEntry *entries = floe_cut_entries (&options, extra);
   gboolean done = floe_cli_parse (&floe_image_publish_command, entries, 1, &argc, &argv, error);
 
-  if (where.channel == NULL)
-    where.channel = g_strdup ("stable");
-  done = done && floe_cut_check (&options, error)
-         && ((where.repo != NULL && where.keys != NULL)
-             || floe_cli_usage (error, "--repo and --keys are needed"))
-         && (floe_name_is_safe (where.channel)
-             || floe_error_set (error, FLOE_ERROR_INVALID, "--channel: letters, digits, '.', '_' and '-' wanted"))
+  done = done && floe_cut_check (&options, error) && floe_publish_where_check (&where, error)
          && publish (&where, &options, argv[1], error);
-  where_clear (&where);
+  floe_publish_where_clear (&where);
   floe_cut_options_clear (&options);
   return done;
 }

@@ -8,7 +8,8 @@ main (int argc, char **argv)
   const FloeCommand commands[] = {
     floe_image_build_desktop_command, floe_image_build_filter_command, floe_image_build_appliance_command, floe_image_import_command,
     floe_image_publish_command,       floe_image_boot_list_command,    floe_image_verify_command,
-    floe_image_cut_command,           { NULL, NULL, NULL, NULL },
+    floe_image_cut_command,           floe_image_publish_appliance_command,
+    { NULL, NULL, NULL, NULL },
   };
 
   floe_log_init ("floe-image");

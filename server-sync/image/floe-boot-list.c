@@ -99,7 +99,7 @@ read_line (const char *text, size_t number, FloeDigest *digest, GError **error)
 
 /* Collects the digests of TEXT's lines that TABLE has, each once, in their order. */
 static gboolean
-collect (const char *text, size_t size, const FloeTable *table, GByteArray *digests, GError **error)
+collect (const char *text, size_t size, const FloeTable *table, GArray *digests, GError **error)
 {
   g_autoptr (GHashTable) seen = g_hash_table_new_full (floe_digest_hash, floe_digest_equal_func, g_free, NULL);
   FloeTableEntry entry;
@@ -113,31 +113,39 @@ collect (const char *text, size_t size, const FloeTable *table, GByteArray *dige
     if (!floe_table_find (table, &digest, &entry))
       continue;
     if (g_hash_table_add (seen, g_memdup2 (&digest, sizeof digest)))
-      g_byte_array_append (digests, digest.bytes, FLOE_DIGEST_SIZE);
+      g_array_append_val (digests, digest);
   }
-  if (digests->len / FLOE_DIGEST_SIZE > FLOE_BOOT_LIST_MAX_CHUNKS)
-    return floe_error_set (error, FLOE_ERROR_LIMIT, "%u chunks, %u at most", digests->len / FLOE_DIGEST_SIZE,
-                           FLOE_BOOT_LIST_MAX_CHUNKS);
+  if (digests->len > FLOE_BOOT_LIST_MAX_CHUNKS)
+    return floe_error_set (error, FLOE_ERROR_LIMIT, "%u chunks, %u at most", digests->len, FLOE_BOOT_LIST_MAX_CHUNKS);
   return TRUE;
+}
+
+GBytes *
+floe_boot_list_build (const FloeDigest *digests, size_t count)
+{
+  size_t length = FLOE_BOOT_LIST_HEAD + count * FLOE_DIGEST_SIZE;
+  uint8_t *data, *at;
+
+  g_assert (count <= FLOE_BOOT_LIST_MAX_CHUNKS);
+  data = at = g_malloc (length);
+  floe_write_bytes (&at, magic, sizeof magic);
+  floe_write_u32 (&at, (uint32_t) count);
+  floe_write_u32 (&at, FLOE_DIGEST_SIZE);
+  if (count > 0)
+    floe_write_bytes (&at, digests, count * FLOE_DIGEST_SIZE);
+  return g_bytes_new_take (data, length);
 }
 
 GBytes *
 floe_boot_list_from_trace (GBytes *trace, const char *source, const FloeTable *table, GError **error)
 {
-  g_autoptr (GByteArray) digests = g_byte_array_new ();
+  g_autoptr (GArray) digests = g_array_new (FALSE, FALSE, sizeof (FloeDigest));
   gsize size;
   const char *text = g_bytes_get_data (trace, &size);
-  uint8_t *data, *at;
 
   if (!collect (text, size, table, digests, error)) {
     g_prefix_error (error, "%s: ", source);
     return NULL;
   }
-  data = at = g_malloc (FLOE_BOOT_LIST_HEAD + digests->len);
-  floe_write_bytes (&at, magic, sizeof magic);
-  floe_write_u32 (&at, digests->len / FLOE_DIGEST_SIZE);
-  floe_write_u32 (&at, FLOE_DIGEST_SIZE);
-  if (digests->len > 0)
-    floe_write_bytes (&at, digests->data, digests->len);
-  return g_bytes_new_take (data, FLOE_BOOT_LIST_HEAD + digests->len);
+  return floe_boot_list_build ((const FloeDigest *) (gpointer) digests->data, digests->len);
 }

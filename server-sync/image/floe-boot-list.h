@@ -23,3 +23,6 @@ void floe_boot_list_digest (const FloeBootList *list, size_t number, FloeDigest 
  * that TABLE lacks are left out too, so that the trace of one version serves the next. INVALID for anything else. */
 GBytes *floe_boot_list_from_trace (GBytes *trace, const char *source, const FloeTable *table,
                                    GError **error) FLOE_WARN_UNUSED;
+
+/* The list of these DIGESTS, none of them twice, FLOE_BOOT_LIST_MAX_CHUNKS at most. */
+GBytes *floe_boot_list_build (const FloeDigest *digests, size_t count);

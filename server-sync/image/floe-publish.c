@@ -218,7 +218,7 @@ run_workers (Job *job, const FloePublishOptions *options)
 }
 
 static gboolean
-find_size (int image, uint64_t *size, GError **error)
+find_size (int image, gboolean any_size, uint64_t *size, GError **error)
 {
   struct stat st;
   off_t end;
@@ -227,7 +227,7 @@ find_size (int image, uint64_t *size, GError **error)
     return floe_error_set_errno (error, errno, "size of the image");
   if (!S_ISREG (st.st_mode) && !S_ISBLK (st.st_mode))
     return floe_error_set (error, FLOE_ERROR_INVALID, "the image is neither a regular file nor a block device");
-  if (end == 0 || end % 512 != 0)
+  if (end == 0 || (end % 512 != 0 && !any_size))
     return floe_error_set (error, FLOE_ERROR_INVALID,
                            "the image has %" PRIi64 " bytes: a raw disk image has a multiple of 512; `floe-image import` "
                            "converts other formats",
@@ -284,7 +284,7 @@ floe_publish_chunks (int image, FloeStore *store, GPtrArray *known, const FloePu
   Job job = { .image = image, .store = store, .known = known, .cancellable = cancellable };
   FloePublished *published;
 
-  if (!find_size (image, &job.size, error))
+  if (!find_size (image, options->any_size, &job.size, error))
     return NULL;
   job.level = options->level != 0 ? options->level : FLOE_CHUNK_LEVEL;
   job.chunks = floe_index_chunks_for (job.size);

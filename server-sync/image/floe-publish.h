@@ -10,6 +10,7 @@
 typedef struct {
   guint threads; /* 0: two */
   int level;     /* zstd's; 0: FLOE_CHUNK_LEVEL */
+  gboolean any_size; /* what is cut is no disk: its size need not be a multiple of 512 */
   /* Called from the calling thread about ten times a second with bytes done and to do; may be NULL. */
   void (*progress) (uint64_t done, uint64_t total, gpointer data);
   gpointer progress_data;
@@ -26,7 +27,7 @@ typedef struct {
   uint64_t added_bytes;    /* compressed */
 } FloePublished;
 
-/* Reads the raw image IMAGE (a regular file or block device; a size that is no multiple of 512 is INVALID) and puts into
+/* Reads the raw image IMAGE (a regular file or block device; a size that is no multiple of 512 is INVALID, unless any_size) and puts into
  * STORE the chunks that it does not have, durably. KNOWN (may be NULL) are tables published before: a chunk they name that
  * is in the store is not compressed again. */
 FloePublished *floe_publish_chunks (int image, FloeStore *store, GPtrArray *known, const FloePublishOptions *options,
