@@ -296,19 +296,27 @@ forge_release (Forge *forge, const char *role, ...)
 }
 
 void
-forge_add_target (Forge *forge, const char *role, const char *name, const char *content)
+forge_add_target_bytes (Forge *forge, const char *role, const char *name, GBytes *content)
 {
-  g_autofree char *digest = g_compute_checksum_for_string (G_CHECKSUM_SHA256, content, -1);
+  g_autofree char *digest = g_compute_checksum_for_bytes (G_CHECKSUM_SHA256, content);
   g_autofree char *encoded = floe_percent_encode (name, "/");
   const char *slash = strrchr (encoded, '/');
   g_autofree char *path = g_strdup_printf ("targets/%.*s%s.%s", slash != NULL ? (int) (slash + 1 - encoded) : 0, encoded, digest,
                                            slash != NULL ? slash + 1 : encoded);
   g_autofree char *plain = g_strconcat ("targets/", encoded, NULL);
 
-  forge_put_text (forge, path, content);
-  forge_put_text (forge, plain, content);
+  forge_put (forge, path, content);
+  forge_put (forge, plain, content);
   json_object_set_new (json_object_get (forge_body (forge, role), "targets"), name,
-                       json_pack ("{s:I,s:{s:s}}", "length", (json_int_t) strlen (content), "hashes", "sha256", digest));
+                       json_pack ("{s:I,s:{s:s}}", "length", (json_int_t) g_bytes_get_size (content), "hashes", "sha256", digest));
+}
+
+void
+forge_add_target (Forge *forge, const char *role, const char *name, const char *content)
+{
+  g_autoptr (GBytes) bytes = g_bytes_new (content, strlen (content));
+
+  forge_add_target_bytes (forge, role, name, bytes);
 }
 
 json_t *

@@ -57,6 +57,7 @@ void forge_put (Forge *forge, const char *path, GBytes *content);
 void forge_put_text (Forge *forge, const char *path, const char *text);
 /* Puts a target and lists it in ROLE (not published). */
 void forge_add_target (Forge *forge, const char *role, const char *name, const char *content);
+void forge_add_target_bytes (Forge *forge, const char *role, const char *name, GBytes *content);
 /* Lists KEY for ROLE in FROM ("root" or a targets role), and has it sign. */
 void forge_add_key (Forge *forge, const char *from, const char *role, ForgeKey *key);
 void forge_set_threshold (Forge *forge, const char *from, const char *role, int threshold);

@@ -60,6 +60,8 @@ try 1 policy/document/a.h policy/../agent/a.h
 try 1 server-sync/image/a.c hypervisor/net/floe-net.h
 try 1 hypervisor/a.c image-builder/a.h
 try 1 image-builder/a.c hypervisor/a.h
+try 1 appliance/a.c hypervisor/a.h
+try 1 appliance/a.c agent/a.h
 try 1 hypervisor/a.c agent/a.h
 try 1 console-ui/a.c hypervisor/usb/floe-usb.h
 try 1 console-ui/a.c policy/document/floe-policy.h

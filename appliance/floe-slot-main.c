@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "appliance/floe-slot-boot.h"
+#include "appliance/floe-slot-confine.h"
+#include "appliance/floe-slot-host.h"
+#include "appliance/floe-slot.h"
+#include "common/floe-cli.h"
+#include "common/floe-fd.h"
+#include "common/floe-log.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TEXT_MAX 65536
+#define WAIT_MAX 3600
+#define EXIT_OVERDUE 3
+#define OS_RELEASE "/usr/lib/os-release"
+
+/* What a command works on. All but floe.conf is found by itself; tests name other places. */
+typedef struct {
+  char *config, *disk, *boot, *command_line, *os_release;
+  gboolean again;
+  int wait;
+  FloeSlotConfig *conf;
+  FloeSlotOptions options;
+} Place;
+
+static void
+place_clear (Place *place)
+{
+  g_free (place->config);
+  g_free (place->disk);
+  g_free (place->boot);
+  g_free (place->command_line);
+  g_free (place->os_release);
+  floe_slot_config_free (place->conf);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Place, place_clear)
+
+static char *
+read_text (const char *path, GError **error)
+{
+  g_autoptr (GBytes) bytes = floe_file_read (path, TEXT_MAX, error);
+  gsize size;
+  const char *data;
+
+  if (bytes == NULL)
+    return NULL;
+  data = g_bytes_get_data (bytes, &size);
+  return g_strndup (data != NULL ? data : "", size);
+}
+
+static gboolean
+find_place (Place *place, GError **error)
+{
+  const char *config = place->config != NULL ? place->config : FLOE_CLI_CONFIG;
+  g_autoptr (GBytes) text = floe_file_read (config, TEXT_MAX, error);
+  gsize size;
+  const char *data;
+
+  if (text == NULL)
+    return floe_cli_hint (error, FLOE_ERROR_NOT_FOUND, FLOE_CLI_NO_CONFIG);
+  data = g_bytes_get_data (text, &size);
+  place->conf = floe_slot_config_parse (data != NULL ? data : "", size, config, error);
+  if (place->conf == NULL)
+    return FALSE;
+  if (place->disk == NULL)
+    place->disk = floe_slot_find_disk ("/sys", OS_RELEASE, error);
+  return place->disk != NULL;
+}
+
+static gboolean
+find_running (Place *place, GError **error)
+{
+  g_autofree char *line = read_text (place->command_line != NULL ? place->command_line : "/proc/cmdline", error);
+  g_autofree char *release = line == NULL ? NULL : read_text (place->os_release != NULL ? place->os_release : OS_RELEASE, error);
+
+  return release != NULL && floe_slot_parse_command_line (line, &place->options.running_hash, error)
+         && floe_slot_parse_os_release (release, &place->options.running, error);
+}
+
+/* The boot partition is the last thing that is done with a privilege. */
+static gboolean
+prepare (Place *place, gboolean writes, GError **error)
+{
+  if (place->wait < 0 || place->wait > WAIT_MAX)
+    return floe_cli_usage (error, "--wait: 0 to 3600 seconds wanted");
+  if (place->wait > 0)
+    g_usleep ((gulong) place->wait * G_USEC_PER_SEC);
+  if (!find_place (place, error))
+    return FALSE;
+  place->options.boot = place->boot != NULL ? place->boot : place->conf->boot;
+  return (!writes || floe_slot_boot_writable (place->options.boot, error)) && floe_slot_confine (error) && find_running (place, error);
+}
+
+static FloeSlot *
+open_slot (Place *place, const FloeCommand *command, gboolean writes, int argc, char **argv, GError **error)
+{
+  const GOptionEntry entries[] = {
+    { "config", 0, 0, G_OPTION_ARG_FILENAME, &place->config, "configuration (/etc/floe/floe.conf)", "FILE" },
+    { "disk", 0, 0, G_OPTION_ARG_FILENAME, &place->disk, "the disk with the slots (that of the running root)", "DEVICE" },
+    { "boot", 0, 0, G_OPTION_ARG_FILENAME, &place->boot, "where the boot partition is mounted ([appliance] boot)", "DIR" },
+    { "command-line", 0, 0, G_OPTION_ARG_FILENAME, &place->command_line, "the kernel's command line (/proc/cmdline)", "FILE" },
+    { "os-release", 0, 0, G_OPTION_ARG_FILENAME, &place->os_release, "what runs (" OS_RELEASE ")", "FILE" },
+    { "wait", 0, 0, G_OPTION_ARG_INT, &place->wait, "good: seconds to wait before", "SECONDS" },
+    { "again", 0, 0, G_OPTION_ARG_NONE, &place->again, "update: also to a version that failed here before", NULL },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
+
+  if (!floe_cli_parse (command, entries, 0, &argc, &argv, error) || !prepare (place, writes, error))
+    return NULL;
+  place->options.state = place->conf->state;
+  place->options.root = place->conf->root;
+  place->options.channel = place->conf->channel;
+  place->options.disk = place->disk;
+  place->options.now = g_get_real_time () / G_USEC_PER_SEC;
+  place->options.again = place->again;
+  return floe_slot_open (&place->options, error);
+}
+
+/* -- Commands -------------------------------------------------------------------------------------------------------- */
+
+static const FloeCommand update_command, good_command, overdue_command, status_command, check_command;
+
+static gboolean
+run_update (int argc, char **argv, GError **error)
+{
+  g_auto (Place) place = { NULL };
+  g_autoptr (FloeSlot) slot = open_slot (&place, &update_command, TRUE, argc, argv, error);
+  g_autofree char *message = NULL;
+  FloeSlotOutcome outcome;
+
+  if (slot == NULL)
+    return FALSE;
+  if (place.conf->channel == NULL) {
+    g_print ("no channel: [appliance] channel= in the configuration names one\n");
+    return TRUE;
+  }
+  if (!floe_slot_update (slot, &outcome, &message, error))
+    return FALSE;
+  g_print ("%s\n", message);
+  return TRUE;
+}
+
+static gboolean
+run_good (int argc, char **argv, GError **error)
+{
+  g_auto (Place) place = { NULL };
+  g_autoptr (FloeSlot) slot = open_slot (&place, &good_command, TRUE, argc, argv, error);
+  g_autofree char *message = NULL;
+
+  if (slot == NULL || !floe_slot_good (slot, &message, error))
+    return FALSE;
+  g_print ("%s\n", message);
+  return TRUE;
+}
+
+static gboolean
+run_overdue (int argc, char **argv, GError **error)
+{
+  g_auto (Place) place = { NULL };
+  g_autoptr (FloeSlot) slot = open_slot (&place, &overdue_command, FALSE, argc, argv, error);
+
+  if (slot == NULL)
+    return FALSE;
+  if (!floe_slot_is_overdue (slot))
+    return TRUE;
+  g_printerr ("floe-slot: version %" G_GINT64_FORMAT " was not found good: the machine should start again\n", place.options.running);
+  exit (EXIT_OVERDUE);
+}
+
+static gboolean
+run_status (int argc, char **argv, GError **error)
+{
+  g_auto (Place) place = { NULL };
+  g_autoptr (FloeSlot) slot = open_slot (&place, &status_command, FALSE, argc, argv, error);
+  g_autofree char *text = slot == NULL ? NULL : floe_slot_status (slot);
+
+  if (slot == NULL)
+    return FALSE;
+  g_print ("%s", text);
+  return TRUE;
+}
+
+static gboolean
+run_check (int argc, char **argv, GError **error)
+{
+  g_autofree char *disk = NULL, *boot = NULL;
+  const GOptionEntry entries[] = {
+    { "disk", 0, 0, G_OPTION_ARG_FILENAME, &disk, "the disk with the slots", "DEVICE" },
+    { "boot", 0, 0, G_OPTION_ARG_FILENAME, &boot, "where its boot partition is mounted", "DIR" },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
+  int64_t version;
+
+  if (!floe_cli_parse (&check_command, entries, 0, &argc, &argv, error))
+    return FALSE;
+  if (disk == NULL || boot == NULL)
+    return floe_cli_usage (error, "--disk and --boot are needed");
+  if (!floe_slot_confine (error) || !floe_slot_check (disk, boot, &version, error))
+    return FALSE;
+  g_print ("%" G_GINT64_FORMAT "\n", version);
+  return TRUE;
+}
+
+static const FloeCommand update_command = { "update", "[--again]", "installs what the channel offers into the slot that does not run", run_update };
+static const FloeCommand overdue_command
+    = { "overdue", "", "ends with status 3 when the version that runs is on trial still, and another one could start", run_overdue };
+static const FloeCommand good_command = { "good", "[--wait SECONDS]", "the version that runs works: it stays the one that starts", run_good };
+static const FloeCommand status_command = { "status", "", "slots, boot entries, versions that failed", run_status };
+static const FloeCommand check_command
+    = { "check", "--disk DEVICE --boot DIR", "verifies whole what would start next, and says which version it is", run_check };
+
+int
+main (int argc, char **argv)
+{
+  const FloeCommand commands[] = { status_command, update_command, good_command, overdue_command, check_command, { NULL, NULL, NULL, NULL } };
+
+  floe_log_init ("floe-slot");
+  umask (022);
+  return floe_cli_run ("floe-slot", "the two slots of the appliance", commands, argc, argv);
+}
