@@ -151,6 +151,9 @@ read_config (Reader *reader, FloeAgentConfig *config)
   check_path (reader, "setup", "address_file", config->address_file);
   if (reader->failed)
     return;
+  config->channel = g_key_file_get_string (reader->file, "appliance", "channel", NULL);
+  if (config->channel != NULL && !floe_name_is_safe (config->channel))
+    refuse (reader, "appliance", "channel", "1 to 128 of A-Z a-z 0-9 . _ - wanted, not starting with a dot");
   if (!g_ascii_string_to_signed (uid_base, 10, UID_BASE_MIN, UID_BASE_MAX, &number, NULL))
     refuse (reader, "host", "uid_base", "%d to %" G_GINT64_FORMAT " wanted, not '%s'", UID_BASE_MIN, UID_BASE_MAX, uid_base);
   else
@@ -177,6 +180,7 @@ floe_agent_config_parse (const char *text, size_t size, const char *source, GErr
   static const char *const endpoint[] = { "group", NULL };
   static const char *const paths[] = { "state", "run", "root", NULL };
   static const char *const setup[] = { "address_file", NULL };
+  static const char *const appliance[] = { "channel", "boot", NULL };
   g_autoptr (FloeAgentConfig) config = g_new0 (FloeAgentConfig, 1);
   g_autoptr (GKeyFile) file = g_key_file_new ();
   Reader reader = { file, source, error, FALSE };
@@ -187,6 +191,7 @@ floe_agent_config_parse (const char *text, size_t size, const char *source, GErr
   refuse_unknown (&reader, "endpoint", endpoint);
   refuse_unknown (&reader, "paths", paths);
   refuse_unknown (&reader, "setup", setup);
+  refuse_unknown (&reader, "appliance", appliance);
   read_config (&reader, config);
   return reader.failed ? NULL : g_steal_pointer (&config);
 }
@@ -236,6 +241,7 @@ floe_agent_config_free (FloeAgentConfig *config)
   g_free (config->state);
   g_free (config->run);
   g_free (config->root);
+  g_free (config->channel);
   g_free (config);
 }
 

@@ -16,6 +16,7 @@ typedef struct {
   char *run;
   char *root;
   char *address_file; /* [setup]: where a server's address may lie for the person who sets this endpoint up */
+  char *channel;  /* of the appliance, [appliance]; NULL: this is none, or it is not updated */
   uid_t uid_base; /* a plugin runs as uid_base + 2 n + 1 */
 } FloeAgentConfig;
 
@@ -23,7 +24,7 @@ typedef struct {
 #define FLOE_AGENT_SLOTS 16384u
 
 /* TEXT in GKeyFile's form; SOURCE names it in errors. [server] and the group may be missing together. INVALID for what else is missing,
- * malformed or, in [server], [endpoint], [paths] and [setup], unknown; other groups belong to other programs, of [host] only uid_base is read. */
+ * malformed or, in [server], [endpoint], [paths], [setup] and [appliance], unknown; other groups belong to other programs, of [host] only uid_base is read. */
 FloeAgentConfig *floe_agent_config_parse (const char *text, size_t size, const char *source, GError **error) FLOE_WARN_UNUSED;
 void floe_agent_config_free (FloeAgentConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeAgentConfig, floe_agent_config_free)

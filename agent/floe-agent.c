@@ -32,6 +32,9 @@ struct _FloeAgent {
   guint failures;
   char *problem;         /* as last said in the log */
   GPtrArray *known;      /* ids in the catalogue */
+  gint64 appliance;      /* version that the appliance's channel is at; 0: none */
+  gint64 announced;      /* the one whose chunks are said to be here; 0: none */
+  GBytes *running;       /* what the running version has, as last read; NULL: nothing */
 };
 
 typedef struct {
@@ -115,6 +118,50 @@ learn_ids (FloeAgent *agent, const FloeRefreshed *refreshed)
   }
 }
 
+/* Which version of the appliance is offered, and what of it the running one has. */
+static void
+take_appliance (FloeAgent *agent, const FloeRefreshed *refreshed)
+{
+  g_autoptr (GError) error = NULL;
+  FloeBootList *list = NULL;
+
+  if (refreshed->appliance == 0)
+    return;
+  if (refreshed->appliance != agent->appliance)
+    agent->announced = 0;
+  agent->appliance = refreshed->appliance;
+  if (refreshed->running == NULL || (agent->running != NULL && g_bytes_equal (agent->running, refreshed->running)))
+    return;
+  list = floe_boot_list_parse (refreshed->running, "running.chunks", &error);
+  if (list != NULL && floe_catalogue_set_running (floe_chunk_service_catalogue (agent->chunks), list, agent->store, &error))
+    agent->announced = 0;
+  else
+    floe_log (G_LOG_LEVEL_WARNING, "what the running appliance has is not known", "REASON", error->message, NULL);
+  g_clear_pointer (&agent->running, g_bytes_unref);
+  agent->running = g_bytes_ref (refreshed->running);
+}
+
+/* For floe-slot, whom a path unit starts when this file changes. It judges by itself: this is a hint and no more. */
+static void
+announce_appliance (FloeAgent *agent)
+{
+  g_autofree char *text = NULL;
+  g_autoptr (GError) error = NULL;
+  floe_autofd spool = -1, state = -1;
+
+  if (agent->appliance == 0 || agent->announced == agent->appliance ||
+      !floe_catalogue_has_appliance (floe_chunk_service_catalogue (agent->chunks)))
+    return;
+  agent->announced = agent->appliance;
+  text = g_strdup_printf ("%" G_GINT64_FORMAT "\n", agent->appliance);
+  state = floe_dir_open (agent->config->state, &error);
+  spool = state < 0 ? -1 : floe_dir_make_at (state, "spool", 0755, &error);
+  if (spool >= 0 && floe_file_replace_at (spool, "appliance.ready", text, strlen (text), 0644, &error))
+    floe_log (G_LOG_LEVEL_MESSAGE, "all chunks of the appliance are here", "VERSION", g_strchomp (text), NULL);
+  else
+    floe_log (G_LOG_LEVEL_WARNING, "the appliance's update cannot be announced", "REASON", error->message, NULL);
+}
+
 static void
 on_refreshed (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -130,6 +177,7 @@ on_refreshed (GObject *source, GAsyncResult *result, gpointer data)
   floe_chunk_service_update (agent->chunks, refreshed->images, (const char *const *) refreshed->current);
   floe_chunk_service_set_certain (agent->chunks, refreshed->error == NULL);
   learn_ids (agent, refreshed);
+  take_appliance (agent, refreshed);
   if (refreshed->spooled || offline)
     floe_hypervisor_link_spool_changed (agent->link);
   /* Parsing is done: what the heap holds now is not needed before the next round. */
@@ -190,6 +238,9 @@ report (const FloeCatalogueProgress *progress, gpointer data)
 {
   FloeAgent *agent = data;
 
+  /* The appliance's own pieces are no machine's image. */
+  if (*progress->id == '.')
+    return;
   floe_hypervisor_link_report (agent->link, progress->id, progress->have, progress->total, progress->fetched);
 }
 
@@ -211,6 +262,7 @@ on_second (gpointer data)
   judge_background (agent);
   floe_chunk_service_tick (agent->chunks);
   floe_catalogue_report (floe_chunk_service_catalogue (agent->chunks), FALSE, report, agent);
+  announce_appliance (agent);
   return G_SOURCE_CONTINUE;
 }
 
@@ -306,6 +358,7 @@ floe_agent_free (FloeAgent *agent)
   g_clear_object (&agent->cancellable);
   g_clear_pointer (&agent->loop, g_main_loop_unref);
   g_clear_pointer (&agent->known, g_ptr_array_unref);
+  g_clear_pointer (&agent->running, g_bytes_unref);
   g_free (agent->problem);
   g_free (agent);
 }

@@ -6,6 +6,7 @@
 struct _FloeCatalogueImage {
   char *id;
   gboolean current;
+  gboolean appliance;
   FloeTable *table;
   FloeBootList *boot; /* NULL: none */
   uint8_t *have;      /* a bit for each of the table's entries */
@@ -18,7 +19,8 @@ struct _FloeCatalogueImage {
 };
 
 struct _FloeCatalogue {
-  GPtrArray *images; /* of FloeCatalogueImage */
+  GPtrArray *images;     /* of FloeCatalogueImage */
+  FloeBootList *running; /* what pieces of the appliance need not have in the store; NULL: nothing */
 };
 
 static gboolean
@@ -68,6 +70,12 @@ floe_catalogue_image_new (const char *id, gboolean current, FloeTable *table, Fl
 }
 
 void
+floe_catalogue_image_set_appliance (FloeCatalogueImage *image)
+{
+  image->appliance = TRUE;
+}
+
+void
 floe_catalogue_image_free (FloeCatalogueImage *image)
 {
   if (image == NULL)
@@ -100,6 +108,7 @@ floe_catalogue_free (FloeCatalogue *catalogue)
   if (catalogue == NULL)
     return;
   g_ptr_array_unref (catalogue->images);
+  floe_boot_list_free (catalogue->running);
   g_free (catalogue);
 }
 
@@ -112,9 +121,26 @@ floe_catalogue_has_image (FloeCatalogue *catalogue, const char *id)
   return FALSE;
 }
 
+static void
+mark_running (FloeCatalogue *catalogue, FloeCatalogueImage *image)
+{
+  size_t count = image->appliance && catalogue->running != NULL ? floe_boot_list_count (catalogue->running) : 0;
+
+  for (size_t i = 0; i < count; i++) {
+    FloeTableEntry entry;
+    FloeDigest digest;
+    size_t number;
+
+    floe_boot_list_digest (catalogue->running, i, &digest);
+    if (floe_table_find_number (image->table, &digest, &number, &entry))
+      set_bit (image, number, &entry, TRUE);
+  }
+}
+
 void
 floe_catalogue_add (FloeCatalogue *catalogue, FloeCatalogueImage *image)
 {
+  mark_running (catalogue, image);
   g_ptr_array_add (catalogue->images, image);
 }
 
@@ -213,9 +239,13 @@ floe_catalogue_has (FloeCatalogue *catalogue, const FloeDigest *digest)
   FloeTableEntry entry;
   size_t number;
 
-  for (guint i = 0; i < catalogue->images->len; i++)
-    if (floe_table_find_number (((FloeCatalogueImage *) catalogue->images->pdata[i])->table, digest, &number, &entry))
-      return has_bit (catalogue->images->pdata[i], number);
+  /* What the appliance has may be elsewhere than in the store. */
+  for (guint i = 0; i < catalogue->images->len; i++) {
+    const FloeCatalogueImage *image = catalogue->images->pdata[i];
+
+    if (!image->appliance && floe_table_find_number (image->table, digest, &number, &entry))
+      return has_bit (image, number);
+  }
   return FALSE;
 }
 
@@ -240,8 +270,34 @@ floe_catalogue_rescan (FloeCatalogue *catalogue, FloeStore *store, GError **erro
     image->have_bytes = 0;
     image->changed = TRUE;
     image->fill_at = 0;
+    mark_running (catalogue, image);
   }
   return floe_store_foreach (store, mark_in_all, catalogue, error);
+}
+
+gboolean
+floe_catalogue_set_running (FloeCatalogue *catalogue, FloeBootList *list, FloeStore *store, GError **error)
+{
+  floe_boot_list_free (catalogue->running);
+  catalogue->running = list;
+  return floe_catalogue_rescan (catalogue, store, error);
+}
+
+gboolean
+floe_catalogue_has_appliance (FloeCatalogue *catalogue)
+{
+  gboolean found = FALSE;
+
+  for (guint i = 0; i < catalogue->images->len; i++) {
+    const FloeCatalogueImage *image = catalogue->images->pdata[i];
+
+    if (!image->appliance || !image->current)
+      continue;
+    if (!is_complete (image))
+      return FALSE;
+    found = TRUE;
+  }
+  return found;
 }
 
 static gboolean

@@ -18,6 +18,9 @@ FloeCatalogueImage *floe_catalogue_image_new (const char *id, gboolean current, 
 void floe_catalogue_image_free (FloeCatalogueImage *image);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeCatalogueImage, floe_catalogue_image_free)
 
+/* The image is a piece of the appliance: chunks that the running version has are there, though not in the store. Before it is added. */
+void floe_catalogue_image_set_appliance (FloeCatalogueImage *image);
+
 FloeCatalogue *floe_catalogue_new (void);
 void floe_catalogue_free (FloeCatalogue *catalogue);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeCatalogue, floe_catalogue_free)
@@ -40,6 +43,10 @@ void floe_catalogue_mark (FloeCatalogue *catalogue, const FloeDigest *digest, gb
 gboolean floe_catalogue_has (FloeCatalogue *catalogue, const FloeDigest *digest);
 /* Looks again what STORE has, since somebody else has changed it. Reads its whole directory. */
 gboolean floe_catalogue_rescan (FloeCatalogue *catalogue, FloeStore *store, GError **error) FLOE_WARN_UNUSED;
+/* The chunks that the running version of the appliance has are those of LIST (taken over; NULL: none) from now on. Looks again what STORE has. */
+gboolean floe_catalogue_set_running (FloeCatalogue *catalogue, FloeBootList *list, FloeStore *store, GError **error) FLOE_WARN_UNUSED;
+/* Whether there are current pieces of the appliance, and every chunk of them is there. */
+gboolean floe_catalogue_has_appliance (FloeCatalogue *catalogue);
 /* A FloeSchedulerSource; DATA is the catalogue. A pass over the background ends with FALSE; floe_catalogue_rewind() begins
  * another one. */
 gboolean floe_catalogue_next (FloeFetchClass fetch_class, FloeTableEntry *entry, gpointer data);

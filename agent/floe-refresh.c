@@ -7,6 +7,7 @@
 #include "policy/document/floe-policy.h"
 #include "policy/trust/floe-trust-http.h"
 #include "policy/trust/floe-trust.h"
+#include "server-sync/image/floe-appliance-info.h"
 #include "server-sync/image/floe-image-info.h"
 
 #include <dirent.h>
@@ -232,6 +233,81 @@ read_policy (Round *round, GError **error)
       note (round, problem);
   }
   round->result->policy_version = floe_verified_version (verified);
+  return TRUE;
+}
+
+/* -- The appliance's own update -------------------------------------------------------------------------------------- */
+
+/* floe-slot judges and installs it (appliance/floe-slot.h); here it is an image of three pieces, of which nobody demands a chunk. */
+
+static GBytes *
+fetch_piece_part (Round *round, const FloeApplianceInfo *info, FloeAppliancePieceKind kind, const char *suffix, size_t max, GError **error)
+{
+  g_autofree char *name = floe_appliance_target (info, kind, suffix);
+  g_autoptr (FloeVerified) verified = floe_trust_target (round->trust, name, max, round->cancellable, error);
+
+  return verified == NULL ? NULL : g_bytes_ref (floe_verified_bytes (verified));
+}
+
+static gboolean
+read_piece (Round *round, const FloeApplianceInfo *info, FloeAppliancePieceKind kind, GError **error)
+{
+  g_autofree char *id = floe_appliance_piece_id (info, kind);
+  g_autoptr (GBytes) index = fetch_piece_part (round, info, kind, "caibx", FLOE_INDEX_MAX_BYTES, error);
+  g_autoptr (GBytes) bytes = index == NULL ? NULL : fetch_piece_part (round, info, kind, "table", FLOE_TABLE_MAX_BYTES, error);
+  FloeCatalogueImage *image;
+  FloeTable *table;
+
+  if (bytes == NULL)
+    return FALSE;
+  if (!is_known (round, id)) {
+    table = floe_table_parse (bytes, id, error);
+    image = table == NULL ? NULL : floe_catalogue_image_new (id, TRUE, table, NULL, round->refresher->store, error);
+    if (image == NULL)
+      return FALSE;
+    floe_catalogue_image_set_appliance (image);
+    g_ptr_array_add (round->result->images, image);
+  }
+  g_ptr_array_add (round->current, g_steal_pointer (&id));
+  return TRUE;
+}
+
+static gboolean
+read_appliance (Round *round, GError **error)
+{
+  g_autofree char *target = floe_appliance_channel_target (round->refresher->config->channel);
+  g_autoptr (FloeVerified) verified =
+      floe_trust_target (round->trust, target, FLOE_APPLIANCE_INFO_MAX_BYTES, round->cancellable, error);
+  g_autoptr (FloeApplianceInfo) info = verified == NULL ? NULL : floe_appliance_info_parse (floe_verified_bytes (verified), target, error);
+  g_autoptr (GError) local = NULL;
+  floe_autofd slot = -1;
+
+  if (info == NULL)
+    return FALSE;
+  for (FloeAppliancePieceKind kind = 0; kind < FLOE_APPLIANCE_PIECES; kind++)
+    if (!read_piece (round, info, kind, error))
+      return FALSE;
+  round->result->appliance = info->version;
+  slot = openat (round->refresher->agent_dir, "../slot", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  round->result->running = slot < 0 ? NULL : floe_file_read_at (slot, "running.chunks", FLOE_BOOT_LIST_MAX_BYTES, &local);
+  return TRUE;
+}
+
+/* -- All of it ------------------------------------------------------------------------------------------------------- */
+
+/* Policy and appliance are apart: neither waits for the other to be well. */
+static gboolean
+read_all (Round *round, GError **error)
+{
+  GError *problem = NULL;
+  gboolean appliance = round->refresher->config->channel == NULL || read_appliance (round, &problem);
+  gboolean policy = read_policy (round, error);
+
+  if (!appliance)
+    note (round, problem);
+  /* Without a policy, what was current stays so. */
+  if (!policy)
+    return FALSE;
   g_ptr_array_add (round->current, NULL);
   round->result->current = (GStrv) g_ptr_array_steal (round->current, NULL);
   return TRUE;
@@ -272,7 +348,7 @@ run_trust (Round *round, FloeRefreshMode mode, gint64 now, GError **error)
     return FALSE;
   round->trust = trust;
   round->result->spooled = mode == FLOE_REFRESH_ONLINE;
-  return read_policy (round, error);
+  return read_all (round, error);
 }
 
 /* -- What the last life of the agent knew ---------------------------------------------------------------------------- */
@@ -321,6 +397,7 @@ floe_refreshed_free (FloeRefreshed *refreshed)
     return;
   g_clear_pointer (&refreshed->images, g_ptr_array_unref);
   g_strfreev (refreshed->current);
+  g_clear_pointer (&refreshed->running, g_bytes_unref);
   g_clear_error (&refreshed->error);
   g_free (refreshed);
 }

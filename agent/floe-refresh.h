@@ -18,6 +18,8 @@ typedef struct {
   GStrv current;     /* ids of the images that the policy names; NULL when the policy could not be had */
   gboolean spooled;  /* metadata was refreshed: hypervisord should look */
   gint64 policy_version;
+  gint64 appliance;  /* version that the appliance's channel is at; 0: none, or it could not be had */
+  GBytes *running;   /* what floe-slot says the running version of the appliance has, a boot list; NULL: nothing */
   GError *error;     /* what went wrong first, as much as could be done was; NULL: nothing */
 } FloeRefreshed;
 
