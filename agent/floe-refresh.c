@@ -276,12 +276,20 @@ static gboolean
 read_appliance (Round *round, GError **error)
 {
   g_autofree char *target = floe_appliance_channel_target (round->refresher->config->channel);
-  g_autoptr (FloeVerified) verified =
-      floe_trust_target (round->trust, target, FLOE_APPLIANCE_INFO_MAX_BYTES, round->cancellable, error);
-  g_autoptr (FloeApplianceInfo) info = verified == NULL ? NULL : floe_appliance_info_parse (floe_verified_bytes (verified), target, error);
   g_autoptr (GError) local = NULL;
+  g_autoptr (FloeVerified) verified =
+      floe_trust_target (round->trust, target, FLOE_APPLIANCE_INFO_MAX_BYTES, round->cancellable, &local);
+  g_autoptr (FloeApplianceInfo) info = NULL;
   floe_autofd slot = -1;
 
+  if (verified == NULL) {
+    /* Nobody has published there yet. */
+    if (g_error_matches (local, FLOE_ERROR, FLOE_ERROR_NOT_FOUND))
+      return TRUE;
+    g_propagate_error (error, g_steal_pointer (&local));
+    return FALSE;
+  }
+  info = floe_appliance_info_parse (floe_verified_bytes (verified), target, error);
   if (info == NULL)
     return FALSE;
   for (FloeAppliancePieceKind kind = 0; kind < FLOE_APPLIANCE_PIECES; kind++)
@@ -289,7 +297,7 @@ read_appliance (Round *round, GError **error)
       return FALSE;
   round->result->appliance = info->version;
   slot = openat (round->refresher->agent_dir, "../slot", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  round->result->running = slot < 0 ? NULL : floe_file_read_at (slot, "running.chunks", FLOE_BOOT_LIST_MAX_BYTES, &local);
+  round->result->running = slot < 0 ? NULL : floe_file_read_at (slot, "running.chunks", FLOE_BOOT_LIST_MAX_BYTES, NULL);
   return TRUE;
 }
 

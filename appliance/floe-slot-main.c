@@ -50,17 +50,21 @@ read_text (const char *path, GError **error)
   return g_strndup (data != NULL ? data : "", size);
 }
 
+/* Where there is no file, and none was asked for by name, all is as it is by default: an appliance has none until somebody sets it up. */
 static gboolean
 find_place (Place *place, GError **error)
 {
   const char *config = place->config != NULL ? place->config : FLOE_CLI_CONFIG;
-  g_autoptr (GBytes) text = floe_file_read (config, TEXT_MAX, error);
-  gsize size;
-  const char *data;
+  g_autoptr (GError) problem = NULL;
+  g_autoptr (GBytes) text = floe_file_read (config, TEXT_MAX, &problem);
+  gsize size = 0;
+  const char *data = text != NULL ? g_bytes_get_data (text, &size) : NULL;
 
-  if (text == NULL)
-    return floe_cli_hint (error, FLOE_ERROR_NOT_FOUND, FLOE_CLI_NO_CONFIG);
-  data = g_bytes_get_data (text, &size);
+  if (text == NULL && (place->config != NULL || !g_error_matches (problem, FLOE_ERROR, FLOE_ERROR_NOT_FOUND))) {
+    floe_cli_hint (&problem, FLOE_ERROR_NOT_FOUND, FLOE_CLI_NO_CONFIG);
+    g_propagate_error (error, g_steal_pointer (&problem));
+    return FALSE;
+  }
   place->conf = floe_slot_config_parse (data != NULL ? data : "", size, config, error);
   if (place->conf == NULL)
     return FALSE;

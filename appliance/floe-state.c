@@ -228,6 +228,8 @@ take_settings (int etc, int run_floe, GError **error)
   if (faccessat (etc, "floe.conf", F_OK, 0) == 0)
     return TRUE;
   g_key_file_set_string (to, "setup", "address_file", "/run/floe/address.conf");
+  /* Where new versions of the appliance come from (docs/appliance-update.md); nothing comes while nobody publishes there. */
+  g_key_file_set_string (to, "appliance", "channel", "stable");
   for (size_t i = 0; i < G_N_ELEMENTS (taken); i++)
     found += g_key_file_has_key (from, taken[i][0], taken[i][1], NULL) ? 1 : 0;
   for (size_t i = 0; i < G_N_ELEMENTS (taken) && found == G_N_ELEMENTS (taken); i++) {

@@ -408,7 +408,6 @@ static void
 test_too_large (void)
 {
   g_autoptr (SlotWorld) world = world_with (1, 0);
-  g_autoptr (FloeApplianceInfo) info = NULL;
   g_autofree guint8 *large = g_malloc0 (SLOT_WORLD_ROOT + 4096);
 
   if (world == NULL)
@@ -424,8 +423,6 @@ static void
 test_disk (void)
 {
   g_autoptr (SlotWorld) world = world_with (1, 0);
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GBytes) disk = NULL;
 
   if (world == NULL)
     return;
