@@ -10,9 +10,5 @@ before_sandbox() {
 . "$SOURCE/tests/lib/vm.sh"
 . "$SOURCE/tests/lib/usb-vm.sh"
 
-truncate -s 1M disk.raw
-usb_repository disk.raw
-usb_policy 1 '{ "id": "hubs", "interfaces_all": ["09:*:*"], "verdict": "host" },
-  { "id": "good", "vendor": "f10e", "interfaces_all": ["fe:01:01"], "verdict": "host" }'
-VM_CMDLINE=usbcore.authorized_default=0
+usb_one_rule
 vm_run 600 tests/lib/usb-bench-inside.sh || die 'see above'

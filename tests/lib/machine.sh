@@ -6,6 +6,7 @@ need dbus-daemon
 need qemu-system-x86_64
 need nbdkit
 need python3
+. "$SOURCE/tests/lib/bus.sh"
 
 STATE=$WORK/state CONFIG=/run/floe/floe.conf REPO=$WORK/repo
 vm() { floe-vm --config "$CONFIG" "$@"; }
@@ -16,24 +17,7 @@ machine_get() {
 machine_is() { [ "$(machine_get "$1" State)" = "$2" ]; }
 stat_of() { vm stats "$1" | awk -v key="$2" '$1 == key { print $2 }'; }
 
-start_bus() {
-  mkdir -p /run/dbus
-  cat >/run/dbus.conf <<XML
-<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>system</type>
-  <listen>unix:path=/run/dbus/system_bus_socket</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow user="*"/><allow send_type="method_call"/><allow send_type="method_return"/><allow send_type="error"/><allow send_type="signal"/>
-    <allow receive_type="method_call"/><allow receive_type="method_return"/><allow receive_type="error"/><allow receive_type="signal"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-XML
-  dbus-daemon --config-file=/run/dbus.conf --nofork --nopidfile >>bus.log 2>&1 &
-  wait_for 10 'the bus' test -S /run/dbus/system_bus_socket
-}
+start_bus() { system_bus 10 bus.log; }
 
 # make_sector: sector.bin, the guest of one sector.
 make_sector() {

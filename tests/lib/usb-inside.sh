@@ -8,6 +8,7 @@
 set -euo pipefail
 NAME=$(basename "$0" .sh)
 . "$SOURCE/packaging/lib/base.sh"
+. "$SOURCE/tests/lib/bus.sh"
 STATE=/run/state CONFIG=/run/floe/floe.conf LOG=/run/logs/daemon.log AUDIT=/run/logs/audit.log TRACE=/run/logs/trace.log
 CASES=0 FAILURES=0
 export PATH="/build/tests:$PATH"
@@ -40,22 +41,7 @@ usb_modules() {
 }
 heard() { busctl emit /org/floe org.floe.Hypervisor1 Heard; [ -s $AUDIT ]; }
 usb_bus() {
-  mkdir -p /run/dbus
-  cat >/run/dbus.conf <<XML
-<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>system</type>
-  <listen>unix:path=/run/dbus/system_bus_socket</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow user="*"/><allow send_type="method_call"/><allow send_type="method_return"/><allow send_type="error"/><allow send_type="signal"/>
-    <allow receive_type="method_call"/><allow receive_type="method_return"/><allow receive_type="error"/><allow receive_type="signal"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-XML
-  dbus-daemon --config-file=/run/dbus.conf --nofork --nopidfile >>/run/logs/bus.log 2>&1 &
-  wait_for 120 'the bus' test -S /run/dbus/system_bus_socket
+  system_bus 120 /run/logs/bus.log
   # As the bus's monitor: one that waits for the name to be owned would miss what is said at once.
   busctl --json=short --match="type='signal',interface='org.floe.Hypervisor1'" monitor >$AUDIT 2>/run/logs/monitor.log &
   wait_for 120 'the monitor' heard
@@ -128,19 +114,28 @@ usb_events() {
 }
 # usb_witness_judge: how many drivers were bound or interfaces claimed on a device that hypervisord had not authorised on this
 # connection ("early"), and how many authorisations there were of a product that must never be let in (0b..), of a connection that was expected to
-# be blocked, or by another than hypervisord ("wrong"). What the test itself switched is not counted: it says so by USB_TEST_SWITCHED, names of
-# devices.
-USB_BLOCKED= USB_TEST_SWITCHED=
+# be blocked (from the time USB_SINCE on where that was set), or by another than hypervisord ("wrong"). What the test itself switched is
+# not counted: it says so by USB_TEST_SWITCHED, names of devices.
+USB_BLOCKED= USB_SINCE= USB_TEST_SWITCHED=
 usb_witness_judge() {
   local verdict
   verdict=$(usb_events | awk -v switched=" $USB_TEST_SWITCHED " -v blocked="$USB_BLOCKED" '
     function field(key,  i) { for (i = 4; i <= NF; i++) if (index($i, key "=") == 1) return substr($i, length(key) + 2); return "" }
+    BEGIN {
+      n = split(blocked, all, " ")
+      for (i = 1; i <= n; i++) {
+        split(all[i], one, "@")
+        if (!(one[1] in since) || one[2] + 0 < since[one[1]]) since[one[1]] = one[2] + 0
+      }
+      n = 0
+    }
     $3 == "new" { open[field("name")] = 0; n++ }
     $3 == "authorize" {
       name = field("name"); product = field("product")
       if ($2 ~ /^floe-hyp/) open[name] = 1
       else if (!index(switched, " " name " ")) { wrong++; print "wrong: " $0 >"/dev/stderr" }
-      if (index(blocked, " " name "#" field("number") " ")) { wrong++; print "wrong: " $0 >"/dev/stderr" }
+      key = name "#" field("number")
+      if (key in since && $1 + 0 >= since[key]) { wrong++; print "wrong: " $0 >"/dev/stderr" }
       if (product ~ /^0xb[0-9a-f][0-9a-f]$/) { wrong++; print "wrong: " $0 >"/dev/stderr" }
     }
     $3 == "deauthorize" { open[field("name")] = 0 }
@@ -199,7 +194,8 @@ gadget_start() {
   GADGET_PID=$!
 }
 gadget_pull() {
-  kill "$GADGET_PID"
+  kill -KILL "$GADGET_PID"
+  wait "$GADGET_PID" 2>/dev/null || true
   until_so 120 "$GADGET to go" usb_is_gone "$GADGET"
 }
 # Descriptors in hexadecimal, for faces of gadgets.
@@ -278,7 +274,7 @@ expect() {
   audited "$path" "$rule" || fails "$what: no audit event for $path by $rule"
   if [ "$verdict" = block ] && authorised "$path"; then fails "$what: $path is authorised"; fi
   # From here on the witness takes an authorisation of this connection for a wrong one.
-  if [ "$verdict" = block ]; then slurp "$SYSFS/$path/devnum"; USB_BLOCKED+=" $path#${SLURPED//[[:space:]]/} "; fi
+  if [ "$verdict" = block ]; then slurp "$SYSFS/$path/devnum"; USB_BLOCKED+=" $path#${SLURPED//[[:space:]]/}${USB_SINCE:+@$USB_SINCE} "; fi
   [ $FAILURES -gt "$before" ] || passes "$what: $verdict by $rule, drivers: ${wanted:-no interfaces}"
 }
 # expect_gadget WHAT PORT VERDICT RULE DRIVERS OPTION...: plugs it, expects, pulls it.

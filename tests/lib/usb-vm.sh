@@ -52,6 +52,14 @@ rules() {
   { "id": "gadget-vendor", "vendor": "f10e", "interfaces_all": ["fe:*:*"], "verdict": "host" }
 JSON
 }
+# usb_one_rule: repository and policy for tests whose devices are all on the virtual controller: one of them is the host's.
+usb_one_rule() {
+  truncate -s 1M disk.raw
+  usb_repository disk.raw
+  usb_policy 1 '{ "id": "hubs", "interfaces_all": ["09:*:*"], "verdict": "host" },
+  { "id": "good", "vendor": "f10e", "interfaces_all": ["fe:01:01"], "verdict": "host" }'
+  VM_CMDLINE=usbcore.authorized_default=0
+}
 # usb_everything DISK: repository, policies, sticks and the machine's devices for tests/lib/usb-vm-inside.sh; DISK is the guests'.
 usb_everything() {
   local cards disk name
@@ -59,16 +67,19 @@ usb_everything() {
   cards='{ "id": "cards", "vendor": "08e6", "product": "4433", "interfaces_all": ["0b:*:*"], "verdict": { "machine": "one" } },'
   disk='"vendor": "46f4", "product": "0001", "interfaces_all": ["08:06:50"]'
   usb_policy 1 "$(rules "{ \"id\": \"stick\", \"serial\": \"RW-1\", $disk, \"verdict\": { \"machine\": \"one\" } },
+  { \"id\": \"other-stick\", \"serial\": \"TWO-1\", $disk, \"verdict\": { \"machine\": \"two\" } },
   { \"id\": \"read-only-stick\", \"serial\": \"RO-1\", $disk, \"verdict\": { \"machine\": \"one\", \"read_only\": true } },
   { \"id\": \"question\", \"serial\": \"ASK-1\", $disk,
     \"verdict\": { \"ask\": [ { \"machine\": \"one\" }, { \"machine\": \"one\", \"read_only\": true } ], \"remember\": \"device\" } },
-  { \"id\": \"turning\", \"vendor\": \"f10e\", \"product\": \"0a20\", \"interfaces_all\": [\"fe:*:*\"], \"verdict\": { \"machine\": \"one\" } },
+  { \"id\": \"turning\", \"vendor\": \"f10e\", \"product\": \"0a20\", \"interfaces_all\": [\"08:06:50\"], \"verdict\": { \"machine\": \"one\" } },
   { \"id\": \"part\", \"vendor\": \"f10e\", \"product\": \"0a30\", \"interface_any\": [\"fe:*:*\"],
     \"verdict\": { \"machine\": \"one\", \"interfaces\": [\"fe:*:*\"] } },
+  { \"id\": \"whole\", \"vendor\": \"f10e\", \"product\": \"0a32\", \"interfaces_all\": [\"fe:*:*\", \"03:*:*\"], \"verdict\": { \"machine\": \"one\" } },
   { \"id\": \"part-here\", \"vendor\": \"f10e\", \"product\": \"0a31\", \"interface_any\": [\"08:*:*\"],
     \"verdict\": { \"host\": true, \"interfaces\": [\"08:06:50\"] } }, $cards")"
-  # The sticks are withdrawn.
+  # The sticks are withdrawn; then they are the other machine's.
   usb_policy 2 "$(rules "$cards")"
+  usb_policy 3 "$(rules "{ \"id\": \"stick-of-two\", \"serial\": \"RW-1\", $disk, \"verdict\": { \"machine\": \"two\" } }, $cards")"
   for name in rw ro blocked other before; do stick $name; done
 
   VM_MEMORY=1400
