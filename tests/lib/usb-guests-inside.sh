@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # usb-guests-inside.sh PARTS: inside the test machine, for tests/host/usb-guests.sh.
 . /source/tests/lib/usb-inside.sh
+. /source/tests/lib/usb-hostile.sh
 . /source/tests/lib/usb-guests.sh
 
 usb_witness_start
@@ -10,6 +11,7 @@ usb_modules
 echo 0 >/sys/module/kvm/parameters/halt_poll_ns
 usb_bus
 usb_endpoint
+hostile_faces
 usb_daemon_start
 for part in $1; do
   begun=$SECONDS

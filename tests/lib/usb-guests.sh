@@ -101,6 +101,99 @@ guests_sticks() {
   until_true 30 holds_nothing one || fails "QEMU still holds $(held_by one)"
 }
 
+# guest_inputs MACHINE NUMBER
+guest_inputs() { guest_sees "$1" "inputs $2"$'\n'; }
+
+guests_parts() {
+  local inputs=${INPUTS#inputs }
+  say 'a device in part, and one that turns when the guest resets it'
+  vm start two
+  # Given whole, it is a keyboard to the guest: so it would be if the guest got at that interface.
+  gadget 4 /run/whole.face
+  given 'a device with a keyboard in it, whole' "$GADGET" whole 'device f10e:0a32' usbfs
+  until_true 60 guest_inputs one $((inputs + 1)) || fails "the guest has no keyboard of it: $REPORT"
+  gadget_pull
+  until_true 60 guest_inputs one "$inputs" || fails "the guest still has a keyboard that was pulled: $REPORT"
+  gadget 4 /run/part.face
+  given 'the same without its keyboard' "$GADGET" part 'device f10e:0a30' 'usbfs none'
+  guest_looks_again one
+  guest_inputs one "$inputs" || fails "the guest has an input of an interface that is not its: $REPORT"
+  if grep -q 'asked 2' /run/gadget-4.log; then fails "somebody listens to the keyboard that is not the machine's"; fi
+  gadget_pull
+  # A disk that refuses every command: the guest's storage driver resets it, and then it is another device.
+  gadget 4 -e /run/turns.face /run/turned.face
+  until_so 60 'the guest to reset the device' grep -qx second /run/gadget-4.log
+  expect 'a device that turns at the reset that a guest asks for' "$GADGET" block no-storage ''
+  grep -q "USB device decided DEVICE=$GADGET .*VERDICT=machine .*RULE=turning" $LOG || fails 'the device was not given before it turned'
+  unseen one 'device f10e:0b20'
+  guest_sees_not one 'device f10e:0a20' || fails 'the guest still has the device that it was'
+  holds_nothing one || fails "QEMU still holds $(held_by one)"
+  gadget_pull
+}
+
+guests_question() {
+  local asked
+  say 'a question, and who may answer it'
+  plug '{"driver":"usb-storage","id":"ask","bus":"xhci.0","port":"3","drive":"rw","serial":"ASK-1"}' && asked=$CAME
+  expect 'a stick that is asked about' "$asked" ask question ''
+  if setpriv --reuid 65534 --clear-groups floe-vm --config $CONFIG usb-answer "$asked" machine:one >/run/err 2>&1; then fails 'user nobody answers'; fi
+  say "user nobody: $(cat /run/err)"
+  if vm usb-answer "$asked" machine:two >/run/err 2>&1; then fails 'an answer was taken that the policy does not offer'; fi
+  say "another machine: $(cat /run/err)"
+  expect 'still asked about' "$asked" ask question ''
+  unseen one 'ASK-1|greeting from-rw'
+  forget
+  # Given read-only, the host keeps its disk: these interfaces and no others, which the choice says.
+  vm usb-answer "$asked" 'machine:one:read-only[08:06:50,08:06:62]' || fails "the answer was not taken"
+  given 'the stick, by the answer' "$asked" question 'ro 1 greeting from-rw written refused' usb-storage
+  unseen one 'ASK-1'
+  pull ask "$asked"
+  until_true 60 guest_sees_not one 'greeting from-rw' || fails 'the guest still has the disk of a stick that was pulled'
+}
+
+devnum() { slurp "$SYSFS/$1/devnum"; DEVNUM=${SLURPED//[[:space:]]/}; }
+is_another() { devnum "$1"; [ "$DEVNUM" != "$2" ]; }
+
+guests_two() {
+  local stick use before
+  say 'one device and two machines; withdrawn by a newly signed policy while the guest uses it'
+  until_true 300 guest_looked two 0 || die 'the second guest says nothing'
+  plug '{"driver":"usb-storage","id":"rw","bus":"xhci.0","port":"3","drive":"rw","serial":"RW-1"}' && stick=$CAME
+  given 'a stick for one of two machines' "$stick" stick 'device 46f4:0001 RW-1' usbfs
+  until_true 90 guest_sees one 'use [0-9]+ reading [1-9]' || fails "the guest does not use the stick: $REPORT"
+  [[ $REPORT =~ use\ ([0-9]+)\ reading ]] && use=${BASH_REMATCH[1]}
+  unseen two '46f4|disk|use'
+  holds_nothing two || fails "the other machine's QEMU holds $(held_by two)"
+  forget
+  # It was let in rightly; from here on it is not.
+  slurp /proc/uptime
+  USB_SINCE=${SLURPED%% *}
+  usb_spool 2
+  usb_refresh
+  expect 'a stick whose rule is gone' "$stick" block no-storage ''
+  USB_SINCE=
+  until_true 60 guest_sees_not one 'RW-1|greeting from-rw|use [0-9]+ reading' || fails "the guest still has a stick that was withdrawn: $REPORT"
+  guest_sees one "use $use broke off after [1-9]" || fails "the guest's reading was not cut: $REPORT"
+  holds_nothing one || fails "QEMU still holds $(held_by one)"
+  unseen two '46f4|disk'
+  # The first machine's QEMU, if its guest had taken it over, could have kept its descriptor: this connection is nobody else's while it lives.
+  devnum "$stick"
+  before=$DEVNUM
+  forget
+  usb_spool 3
+  usb_refresh
+  until_so 60 'the connection that the first machine had to end' is_another "$stick" "$before"
+  grep -q "USB device decided DEVICE=$stick .*VM=two RULE=stick-of-two .*PROBLEM=machine one had it before" $LOG || fails 'nothing said why it is not given'
+  # A port that QEMU's controller was told to switch off and on does not find its device again: so it is the person's turn.
+  pull rw "$stick"
+  plug '{"driver":"usb-storage","id":"rw","bus":"xhci.0","port":"3","drive":"rw","serial":"RW-1"}' && stick=$CAME
+  given 'the stick, plugged in again, for the other machine' "$stick" stick-of-two 'device 46f4:0001 RW-1' usbfs two
+  unseen one '46f4'
+  holds_nothing one || fails "QEMU of the machine that had it holds $(held_by one)"
+  pull rw "$stick"
+  vm stop two --force
+}
+
 # What the guest has is shut off when its machine ends, and what the daemon's former life gave is given again or taken.
 guests_end() {
   local card

@@ -4,6 +4,8 @@
 
 words=('text 1 Floe' 'text 2 Gadget')
 fine_interface() { interface 0 "${1:-0}" 254 1 1; endpoint 129 2; }
+# A boot keyboard's report descriptor (HID 1.11, B.1).
+boot_keyboard='05 01 09 06 a1 01 05 07 19 e0 29 e7 15 00 25 01 75 01 95 08 81 02 95 01 75 08 81 03 95 06 75 08 15 00 25 65 05 07 19 00 29 65 81 00 c0'
 fine="config $(configuration 1 1 "$(fine_interface)")"
 
 hostile_faces() {
@@ -32,9 +34,11 @@ hostile_faces() {
   face no-configuration "device $(device 0x0b0e 0 0)" "$fine" "${words[@]}"
   face keyboard "device $(device 0x0b0f 0 1)" "config $(configuration 1 1 "$(keyboard_interface 0)")" "${words[@]}"
   face changed "device $(device 0x0b10 0 1)" "config $(configuration 1 2 "$(fine_interface)" "$(keyboard_interface 1)")" "${words[@]}"
-  face turns "device $(device 0x0a20 0 1)" "$fine" "${words[@]}"
-  face turned "device $(device 0x0b20 0 1)" "config $(configuration 1 2 "$(fine_interface)" "$(keyboard_interface 1)")" "${words[@]}"
-  face part "device $(device 0x0a30 0 1)" "config $(configuration 1 2 "$(fine_interface)" "$(interface 1 0 3 1 1)" "$(h 9 33 17 1 0 1 34 63 0; endpoint 130 3)")" "${words[@]}"
+  face turns "device $(device 0x0a20 0 1)" "config $(configuration 1 1 "$(storage_interface 0)")" "${words[@]}"
+  face turned "device $(device 0x0b20 0 1)" "config $(configuration 1 2 "$(storage_interface 0)" "$(interface 1 0 3 1 1)" "$(h 9 33 17 1 0 1 34 63 0; endpoint 131 3)")" "report $boot_keyboard" "${words[@]}"
+  local typing="config $(configuration 1 2 "$(fine_interface)" "$(interface 1 0 3 1 1)" "$(h 9 33 17 1 0 1 34 63 0; endpoint 130 3)")"
+  face part "device $(device 0x0a30 0 1)" "$typing" "report $boot_keyboard" "${words[@]}"
+  face whole "device $(device 0x0a32 0 1)" "$typing" "report $boot_keyboard" "${words[@]}"
   face part-here "device $(device 0x0a31 0 1)" "config $(configuration 1 2 "$(storage_interface 0)" "$(interface 1 0 3 1 1)" "$(h 9 33 17 1 0 1 34 63 0; endpoint 131 3)")" "${words[@]}"
   face name-injects "device $(device 0x0b11 0 1)" "config $(configuration 1 1 "$(storage_interface 0)")" 'text 1 x VERDICT=host RULE=keyboard' \
     "string 2 $(h 22 3; for i in 10 70 76 79 69 27 91 50 74 13; do h "$i" 0; done)" 'text 3 ", "verdict": "host'
@@ -218,9 +222,7 @@ compose() {
         echo 1 >"$dir/functions/$function/protocol"
         echo 1 >"$dir/functions/$function/subclass"
         echo 8 >"$dir/functions/$function/report_length"
-        # A boot keyboard's report descriptor (HID 1.11, B.1).
-        printf '\x05\x01\x09\x06\xa1\x01\x05\x07\x19\xe0\x29\xe7\x15\x00\x25\x01\x75\x01\x95\x08\x81\x02\x95\x01\x75\x08\x81\x03\x95\x06\x75\x08\x15\x00\x25\x65\x05\x07\x19\x00\x29\x65\x81\x00\xc0' \
-          >"$dir/functions/$function/report_desc" ;;
+        printf "\\x${boot_keyboard// /\\x}" >"$dir/functions/$function/report_desc" ;;
     esac
     ln -s "$dir/functions/$function" "$dir/configs/c.1/"
   done

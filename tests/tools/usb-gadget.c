@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* usb-gadget [-p PORT] [-s low|full|high|super] [-r] FACE [FACE]: plays a USB device of any bytes, on the kernel's virtual host controller
+/* usb-gadget [-p PORT] [-s low|full|high|super] [-r] [-e] FACE [FACE]: plays a USB device of any bytes, on the kernel's virtual host controller
  * (vhci_hcd, to which this program is a device at the far end of USB/IP: Documentation/usb/usbip_protocol.rst) until it is killed.
  *
  * A FACE is a file with lines
@@ -8,9 +8,11 @@
  *   config HEX        a configuration with all that belongs to it; again for the next one. Lengths inside may lie
  *   string N HEX      string descriptor N, whole
  *   text N WORDS      string descriptor N of these words (ASCII)
+ *   report HEX        the report descriptor of its HID interfaces
  *
  * With a second FACE the device is that one from the second time on that it is asked for its device descriptor anew after it was
- * configured: after a reset; with -r from the second reading of the device descriptor on, whoever asks. Whatever is no
+ * configured: after a reset; with -r from the second reading of the device descriptor on, whoever asks; with -e it refuses all transfers
+ * on other endpoints, so that a driver resets it, and turns at the first such reading after that: not when somebody merely asks. Whatever is no
  * standard request is refused, and nothing ever comes from an interrupt endpoint. What happens is told on standard output, a word a line:
  * "attached", "configured N", "reset", "second", "asked" (a transfer on another endpoint than 0). */
 #include <endian.h>
@@ -35,7 +37,7 @@ typedef struct {
 } Blob;
 
 typedef struct {
-  Blob device, configs[8], strings[256];
+  Blob device, report, configs[8], strings[256];
   unsigned n_configs;
 } Face;
 
@@ -48,9 +50,9 @@ typedef struct {
 _Static_assert(sizeof (Message) == 48, "a USB/IP header has 48 bytes");
 
 typedef struct {
-  int fd, by_reading;
+  int fd, by_reading, refuses;
   const Face *faces[2];
-  unsigned face, configured, read;
+  unsigned face, configured, read, refused;
 } Gadget;
 
 static void
@@ -113,6 +115,8 @@ read_face (const char *path)
       face->device = from_hex (line + 7);
     else if (strncmp (line, "config ", 7) == 0 && face->n_configs < 8)
       face->configs[face->n_configs++] = from_hex (line + 7);
+    else if (strncmp (line, "report ", 7) == 0)
+      face->report = from_hex (line + 7);
     else if (sscanf (line, "string %u %n", &n, &used) == 1 && n < 256 && used > 0)
       face->strings[n] = from_hex (line + used);
     else if (sscanf (line, "text %u %n", &n, &used) == 1 && n < 256 && used > 0)
@@ -167,6 +171,8 @@ device_descriptor_asked (Gadget *gadget)
     return;
   if (gadget->by_reading && gadget->read < 2)
     return;
+  if (gadget->refuses && gadget->refused == 0)
+    return;
   if (!gadget->by_reading)
     say ("reset", -1);
   if (gadget->faces[1] != NULL && gadget->face == 0) {
@@ -201,6 +207,7 @@ control (Gadget *gadget, const Message *request)
   const uint8_t *setup = request->setup;
   unsigned wanted = be32toh (request->length);
   uint8_t zero[2] = { 0 };
+  const Blob report = gadget->faces[gadget->face]->report;
   Blob blob;
 
   if (setup[0] == 0x80 && setup[1] == GET_DESCRIPTOR) {
@@ -209,6 +216,8 @@ control (Gadget *gadget, const Message *request)
       answer (gadget, request, -EPIPE, NULL, 0);
     else
       answer (gadget, request, 0, blob.bytes, blob.size < wanted ? blob.size : wanted);
+  } else if (setup[0] == 0x81 && setup[1] == GET_DESCRIPTOR && setup[3] == 0x22 && report.bytes != NULL) {
+    answer (gadget, request, 0, report.bytes, report.size < wanted ? report.size : wanted);
   } else if (setup[0] == 0 && setup[1] == SET_CONFIGURATION) {
     gadget->configured = 1;
     say ("configured", setup[2]);
@@ -245,6 +254,11 @@ serve (Gadget *gadget)
       control (gadget, &request);
     } else {
       say ("asked", (int)be32toh (request.endpoint));
+      if (gadget->refuses) {
+        gadget->refused++;
+        answer (gadget, &request, -EPIPE, NULL, 0);
+        continue;
+      }
       /* What is sent to us is taken; what is wanted of us never comes. */
       if (be32toh (request.direction) == 0)
         answer (gadget, &request, 0, NULL, be32toh (request.length));
@@ -278,11 +292,13 @@ main (int argc, char **argv)
   unsigned port = 0, speed = 3;
   int option;
 
-  while ((option = getopt (argc, argv, "p:s:r")) != -1) {
+  while ((option = getopt (argc, argv, "p:s:re")) != -1) {
     if (option == 'p')
       port = (unsigned)atoi (optarg);
     else if (option == 'r')
       gadget.by_reading = 1;
+    else if (option == 'e')
+      gadget.refuses = 1;
     else if (option == 's')
       for (speed = 5; speed > 1 && strcmp (optarg, speeds[speed]) != 0;)
         speed--;
@@ -290,7 +306,7 @@ main (int argc, char **argv)
       return 2;
   }
   if (optind == argc || argc - optind > 2) {
-    fprintf (stderr, "usage: usb-gadget [-p PORT] [-s SPEED] [-r] FACE [FACE]\n");
+    fprintf (stderr, "usage: usb-gadget [-p PORT] [-s SPEED] [-r] [-e] FACE [FACE]\n");
     return 2;
   }
   for (int i = 0; i < argc - optind; i++)
