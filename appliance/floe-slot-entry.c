@@ -8,6 +8,7 @@
 
 #define PREFIX "floe_"
 #define SUFFIX ".efi"
+#define VERSION_DIGITS 18
 #define COUNTER_DIGITS 4
 
 /* Reads 1 to MAX_DIGITS digits at *AT and steps over them. */
@@ -32,7 +33,7 @@ floe_slot_entry_parse (const char *name, FloeSlotEntry *entry)
   int64_t version, left = -1, done = 0;
 
   /* A version has one way to be written, so that no two names mean the same. */
-  if (!g_str_has_prefix (name, PREFIX) || *at == '0' || !read_number (&at, 15, &version))
+  if (!g_str_has_prefix (name, PREFIX) || *at == '0' || !read_number (&at, VERSION_DIGITS, &version))
     return FALSE;
   if (*at == '+') {
     at++;

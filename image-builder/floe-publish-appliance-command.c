@@ -32,6 +32,50 @@ options_clear (Options *options)
   g_free (options->root_hash);
 }
 
+/* -- What build-appliance left ----------------------------------------------------------------------------------------- */
+
+#define MANIFEST_MAX (16u << 20)
+
+/* What the line KEY=… of MANIFEST says; NULL if there is none. Files of the image are listed behind a line "files:". */
+static char *
+manifest_value (const char *manifest, const char *key)
+{
+  const char *end = strstr (manifest, "\nfiles:");
+  g_autofree char *head = end != NULL ? g_strndup (manifest, (gsize) (end - manifest)) : g_strdup (manifest);
+  g_autofree char *prefix = g_strconcat (key, "=", NULL);
+  g_auto (GStrv) lines = g_strsplit (head, "\n", -1);
+
+  for (char **line = lines; *line != NULL; line++)
+    if (g_str_has_prefix (*line, prefix))
+      return g_strdup (*line + strlen (prefix));
+  return NULL;
+}
+
+/* Fills in what was not given by options: DIR is the directory of parts that `floe-image build-appliance` leaves beside its image. */
+static gboolean
+take_parts (Options *options, const char *dir, GError **error)
+{
+  static const char *const names[] = { "root", "root.verity", "floe.efi" };
+  g_autofree char *path = g_build_filename (dir, "manifest", NULL), *text = NULL, *version = NULL;
+  g_autoptr (GBytes) manifest = floe_file_read (path, MANIFEST_MAX, error);
+
+  if (manifest == NULL)
+    return FALSE;
+  text = g_strndup (g_bytes_get_data (manifest, NULL), g_bytes_get_size (manifest));
+  version = manifest_value (text, "version");
+  if (options->root_hash == NULL)
+    options->root_hash = manifest_value (text, "roothash");
+  if (version == NULL || options->root_hash == NULL)
+    return floe_error_set (error, FLOE_ERROR_INVALID, "%s: no version= or no roothash= in it", path);
+  if (options->version == 0
+      && !g_ascii_string_to_signed (version, 10, 1, FLOE_APPLIANCE_VERSION_MAX, &options->version, NULL))
+    return floe_error_set (error, FLOE_ERROR_INVALID, "%s: version=%s is no number", path, version);
+  for (size_t i = 0; i < FLOE_APPLIANCE_PIECES; i++)
+    if (options->pieces[i] == NULL)
+      options->pieces[i] = g_build_filename (dir, names[i], NULL);
+  return TRUE;
+}
+
 /* -- Checks before anything is cut ----------------------------------------------------------------------------------- */
 
 /* An endpoint would refuse all this, or worse, boot into nothing and fall back: better said here, to whoever can mend it. */
@@ -78,9 +122,9 @@ check_options (const Options *options, GError **error)
 {
   for (size_t i = 0; i < FLOE_APPLIANCE_PIECES; i++)
     if (options->pieces[i] == NULL)
-      return floe_cli_usage (error, "--root, --verity, --uki, --root-hash and --version are needed");
+      return floe_cli_usage (error, "a directory of parts, or --root, --verity, --uki, --root-hash and --version are needed");
   if (options->root_hash == NULL || options->version == 0)
-    return floe_cli_usage (error, "--root, --verity, --uki, --root-hash and --version are needed");
+    return floe_cli_usage (error, "a directory of parts, or --root, --verity, --uki, --root-hash and --version are needed");
   if (options->version < 1 || options->version > FLOE_APPLIANCE_VERSION_MAX || options->replaces < 1
       || options->replaces > FLOE_APPLIANCE_VERSION_MAX)
     return floe_error_set (error, FLOE_ERROR_INVALID, "--version and --replaces: 1 to %" PRIi64 " wanted", FLOE_APPLIANCE_VERSION_MAX);
@@ -240,9 +284,11 @@ run_publish_appliance (int argc, char **argv, GError **error)
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   g_autofree GOptionEntry *all = floe_cut_join_entries (entries, own);
-  gboolean done = floe_cli_parse (&floe_image_publish_appliance_command, all, 0, &argc, &argv, error);
+  gboolean done = floe_cli_parse (&floe_image_publish_appliance_command, all, -1, &argc, &argv, error);
 
-  done = done && floe_publish_where_check (&where, error) && check_options (&options, error) && publish (&where, &options, error);
+  done = done && (argc <= 2 || floe_cli_usage (error, "one directory of parts at most"))
+         && (argc < 2 || take_parts (&options, argv[1], error)) && floe_publish_where_check (&where, error)
+         && check_options (&options, error) && publish (&where, &options, error);
   floe_publish_where_clear (&where);
   options_clear (&options);
   return done;
@@ -250,7 +296,7 @@ run_publish_appliance (int argc, char **argv, GError **error)
 
 const FloeCommand floe_image_publish_appliance_command = {
   "publish-appliance",
-  "--repo DIR --keys DIR [--channel stable] --version N --root FILE --verity FILE --root-hash HEX --uki FILE [OPTION...]",
-  "puts a version of the appliance into the repository, and signs",
+  "--repo DIR --keys DIR [--channel stable] [OPTION...] [FILE.d]",
+  "puts a version of the appliance, the parts that build-appliance left, into the repository, and signs",
   run_publish_appliance,
 };

@@ -6,8 +6,8 @@
 /* The target appliance/CHANNEL.json: which version of the appliance a channel is at, and of what it is made.
  * docs/appliance-update.md shows one. */
 
-/* A version is a decimal number that only grows; a partition's label has room for fifteen digits of it. */
-#define FLOE_APPLIANCE_VERSION_MAX INT64_C (999999999999999)
+/* A version is a decimal number that only grows; a partition's label has room for eighteen digits of it. */
+#define FLOE_APPLIANCE_VERSION_MAX INT64_C (999999999999999999)
 /* Nothing larger is fetched, read into memory or written, whoever signed it. */
 #define FLOE_APPLIANCE_ROOT_MAX (UINT64_C (4) << 30)
 #define FLOE_APPLIANCE_VERITY_MAX (UINT64_C (64) << 20)

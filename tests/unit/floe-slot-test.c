@@ -22,12 +22,12 @@ test_names (void)
     { "floe_1.efi", { 1, -1, 0 } },
     { "floe_12+3.efi", { 12, 3, 0 } },
     { "floe_12+0-3.efi", { 12, 0, 3 } },
-    { "floe_999999999999999+0002-0001.efi", { 999999999999999, 2, 1 } },
+    { "floe_999999999999999999+0002-0001.efi", { 999999999999999999, 2, 1 } },
   };
   static const char *const bad[] = {
     "", "floe_", "floe_.efi", "floe_0.efi", "floe_01.efi", "floe_-1.efi", "floe_1", "floe_1.EFI", "floe_1.efi.", "floe_1.efi\n", "Floe_1.efi",
     "floe_1+.efi", "floe_1-1.efi", "floe_1+3-.efi", "floe_1+3-1-1.efi", "floe_1+3+1.efi", "floe_1+99999.efi", "floe_1 .efi",
-    "floe_1000000000000000.efi", "floe_1x.efi", "floe_1+x.efi", "linux.efi", "floe-slot.part", "../floe_1.efi",
+    "floe_1000000000000000000.efi", "floe_1x.efi", "floe_1+x.efi", "linux.efi", "floe-slot.part", "../floe_1.efi",
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (good); i++) {
@@ -75,7 +75,7 @@ test_host (void)
 {
   static const char *const bad_lines[] = { "", "quiet", "roothash=", "roothash=12", "xroothash=aa" };
   static const char *const bad_releases[] = { "", "IMAGE_VERSION=", "IMAGE_VERSION=0", "IMAGE_VERSION=1.2", "IMAGE_VERSION=-1", "IMAGE_VERSION=1\nIMAGE_VERSION=2",
-                                              "IMAGE_VERSION=1000000000000000", "XIMAGE_VERSION=1" };
+                                              "IMAGE_VERSION=1000000000000000000", "XIMAGE_VERSION=1" };
   g_autofree char *hex = g_strnfill (64, 'a'), *line = g_strdup_printf ("ro roothash=%s quiet\n", hex);
   g_autofree char *twice = g_strdup_printf ("roothash=%s roothash=%s", hex, hex);
   FloeDigest digest;
@@ -159,7 +159,7 @@ test_info_bad (void)
   } spoils[] = {
     { "\"floe-appliance\": 1", "\"floe-appliance\": 2" }, { "\"version\": 2", "\"version\": 0" },
     { "\"version\": 2", "\"version\": \"2\"" },           { "\"version\": 2", "\"version\": 2.0" },
-    { "\"version\": 2", "\"version\": 1000000000000000" }, { "\"version\": 2", "\"version\": 2, \"version\": 3" },
+    { "\"version\": 2", "\"version\": 1000000000000000000" }, { "\"version\": 2", "\"version\": 2, \"version\": 3" },
     { "\"replaces\": 1", "\"replaces\": 0" },             { "\"replaces\": 1,", "" },
     { "\"allow_older\": false", "\"allow_older\": 0" },   { "x86-64", "arm64" },
     { "\"chunk_size\": 131072", "\"chunk_size\": 65536" }, { "\"root_hash\": \"", "\"root_hash\": \"A" },
