@@ -93,6 +93,9 @@ address_of (GKeyFile *file)
   char *address = NULL;
 
   for (char **key = keys; key != NULL && *key != NULL; key++) {
+    /* A pin from where anybody can write says nothing: the code proves the server. */
+    if (strcmp (*key, "pin") == 0)
+      continue;
     if (!g_strv_contains (known, *key) || address != NULL) {
       g_free (address);
       return NULL;
@@ -118,7 +121,7 @@ floe_address_read_file (const char *path, GError **error)
       g_key_file_load_from_data (file, data, size, G_KEY_FILE_NONE, NULL))
     address = address_of (file);
   if (address == NULL) {
-    floe_error_set (error, FLOE_ERROR_INVALID, "%s: [server] address=NAME wanted, and nothing else there", path);
+    floe_error_set (error, FLOE_ERROR_INVALID, "%s: [server] address=NAME or url=URL wanted, and no other key than pin", path);
     return NULL;
   }
   url = floe_address_parse (address, error);

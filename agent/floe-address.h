@@ -14,7 +14,7 @@ char *floe_address_parse (const char *text, GError **error) FLOE_WARN_UNUSED;
 /* How that URL is shown and typed: without https:// and without the usual port. */
 char *floe_address_show (const char *url);
 
-/* The address that the file at PATH names ([server] url= or address=, and no other key), as floe_address_show() has it. NOT_FOUND when
+/* The address that the file at PATH names ([server] url= or address=, perhaps a pin, which is not used, and no other key there), as floe_address_show() has it. NOT_FOUND when
  * there is no such file. */
 char *floe_address_read_file (const char *path, GError **error) FLOE_WARN_UNUSED;
 

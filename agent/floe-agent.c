@@ -330,7 +330,7 @@ floe_agent_new (const FloeAgentConfig *config, const FloeAgentOptions *options, 
 void
 floe_agent_run (FloeAgent *agent)
 {
-  agent->link = floe_hypervisor_link_new (on_hypervisor, agent);
+  agent->link = floe_hypervisor_link_new (agent->config->group, on_hypervisor, agent);
   agent->sources[0] = g_unix_signal_add (SIGHUP, on_hangup, agent);
   agent->sources[1] = g_unix_signal_add (SIGTERM, on_end, agent);
   agent->sources[2] = g_unix_signal_add (SIGINT, on_end, agent);

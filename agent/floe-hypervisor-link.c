@@ -13,6 +13,7 @@
 #define BUS_SECONDS 10
 
 struct _FloeHypervisorLink {
+  char *group;
   void (*changed) (gboolean appeared, gpointer data);
   gpointer data;
   GCancellable *cancellable;
@@ -24,6 +25,7 @@ struct _FloeHypervisorLink {
   FloeBackground background;
   gboolean spool_pending; /* to be told when hypervisord appears, or when the call under way has ended */
   gboolean spool_calling;
+  gboolean joining;       /* until it knows its group it can make nothing of the spool */
   char *complaint;        /* what SpoolChanged last answered, so as to say it once */
 };
 
@@ -111,7 +113,7 @@ on_spool_told (GObject *source, GAsyncResult *result, gpointer data)
 void
 floe_hypervisor_link_spool_changed (FloeHypervisorLink *link)
 {
-  link->spool_pending = !link->present || link->spool_calling;
+  link->spool_pending = !link->present || link->spool_calling || link->joining;
   if (link->spool_pending)
     return;
   link->spool_calling = TRUE;
@@ -139,6 +141,22 @@ floe_hypervisor_link_background (FloeHypervisorLink *link)
 /* -- Coming and going ----------------------------------------------------------------------------------------------- */
 
 static void
+on_joined (GObject *source, GAsyncResult *result, gpointer data)
+{
+  FloeHypervisorLink *link = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) reply = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
+
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  link->joining = FALSE;
+  if (reply == NULL)
+    complain (link, error);
+  if (link->spool_pending && link->present)
+    floe_hypervisor_link_spool_changed (link);
+}
+
+static void
 on_appeared (GDBusConnection *bus, const char *name, const char *owner, gpointer data)
 {
   FloeHypervisorLink *link = data;
@@ -150,8 +168,9 @@ on_appeared (GDBusConnection *bus, const char *name, const char *owner, gpointer
   g_dbus_connection_call (bus, NAME, PATH, "org.freedesktop.DBus.Properties", "Get",
                           g_variant_new ("(ss)", INTERFACE, "BackgroundAllowed"), G_VARIANT_TYPE ("(v)"),
                           G_DBUS_CALL_FLAGS_NO_AUTO_START, CALL_MILLISECONDS, link->cancellable, on_property, link);
-  if (link->spool_pending)
-    floe_hypervisor_link_spool_changed (link);
+  link->joining = TRUE;
+  g_dbus_connection_call (bus, NAME, PATH, INTERFACE, "JoinGroup", g_variant_new ("(s)", link->group), NULL, G_DBUS_CALL_FLAGS_NO_AUTO_START,
+                          CALL_MILLISECONDS, link->cancellable, on_joined, link);
   link->changed (TRUE, link->data);
 }
 
@@ -231,10 +250,11 @@ connect_bus (FloeHypervisorLink *link)
 }
 
 FloeHypervisorLink *
-floe_hypervisor_link_new (void (*changed) (gboolean appeared, gpointer data), gpointer data)
+floe_hypervisor_link_new (const char *group, void (*changed) (gboolean appeared, gpointer data), gpointer data)
 {
   FloeHypervisorLink *link = g_new0 (FloeHypervisorLink, 1);
 
+  link->group = g_strdup (group);
   link->changed = changed;
   link->data = data;
   link->cancellable = g_cancellable_new ();
@@ -252,5 +272,6 @@ floe_hypervisor_link_free (FloeHypervisorLink *link)
   drop_bus (link);
   g_object_unref (link->cancellable);
   g_free (link->complaint);
+  g_free (link->group);
   g_free (link);
 }

@@ -14,8 +14,9 @@ typedef enum {
 
 typedef struct _FloeHypervisorLink FloeHypervisorLink;
 
-/* CHANGED is called from the main loop when hypervisord has come or gone, or its BackgroundAllowed changed. */
-FloeHypervisorLink *floe_hypervisor_link_new (void (*changed) (gboolean appeared, gpointer data), gpointer data);
+/* CHANGED is called from the main loop when hypervisord has come or gone, or its BackgroundAllowed changed.
+ * GROUP is told to every hypervisord that appears: the first time it joins it. */
+FloeHypervisorLink *floe_hypervisor_link_new (const char *group, void (*changed) (gboolean appeared, gpointer data), gpointer data);
 void floe_hypervisor_link_free (FloeHypervisorLink *link);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeHypervisorLink, floe_hypervisor_link_free)
 

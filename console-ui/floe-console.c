@@ -82,6 +82,7 @@ run (const Options *options)
   g_autoptr (GError) error = NULL;
   g_autoptr (GDBusConnection) connection = connect_bus (options->bus, &error);
   g_autoptr (FloeLink) link = NULL;
+  g_autoptr (FloeSetupLink) setup = NULL;
   GtkWidget *window;
   int status = 0;
 
@@ -90,7 +91,8 @@ run (const Options *options)
   g_signal_connect (connection, "closed", G_CALLBACK (on_bus_closed), &status);
   load_style ();
   link = floe_link_new (connection);
-  window = floe_window_new (link);
+  setup = floe_setup_link_new (connection);
+  window = floe_window_new (setup, link);
   g_signal_connect (window, "destroy", gtk_main_quit, NULL);
   g_unix_signal_add (SIGTERM, on_terminate, NULL);
   g_unix_signal_add (SIGINT, on_terminate, NULL);

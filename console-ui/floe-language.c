@@ -3,6 +3,7 @@
 
 #include "common/floe-log.h"
 
+#include <glib/gi18n-lib.h>
 #include <libintl.h>
 #include <locale.h>
 #include <string.h>
@@ -63,6 +64,9 @@ floe_language_init (const char *language)
   for (const char *const *name = (const char *const[]){ "LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG", NULL }; *name != NULL; name++)
     if (wanted == NULL || wanted[0] == '\0')
       wanted = g_getenv (*name);
+  /* GLib decides at its first translation, for good, whether there are any: in C.UTF-8 with our domain set it would say no, and a console that
+   * begins in English would stay so whatever is chosen. Before the domain is set it says yes. */
+  (void) g_dgettext (GETTEXT_PACKAGE, "");
   if (g_file_test (locales, G_FILE_TEST_IS_DIR))
     g_setenv ("LOCPATH", locales, TRUE);
   /* Text is UTF-8 whatever the environment says: titles and devices' names are. */

@@ -118,6 +118,30 @@ floe_link_usb_devices (FloeLink *link)
   return link->hypervisor != NULL ? floe_ui_hypervisor1_get_usb_devices (link->hypervisor) : NULL;
 }
 
+GVariant *
+floe_link_hardware (FloeLink *link)
+{
+  return link->hypervisor != NULL ? floe_ui_hypervisor1_get_hardware (link->hypervisor) : NULL;
+}
+
+static void
+on_checked (GObject *source, GAsyncResult *result, gpointer data G_GNUC_UNUSED)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!floe_ui_hypervisor1_call_check_hardware_finish (FLOE_UI_HYPERVISOR1 (source), result, &error)
+      && !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    floe_warning ("hypervisord does not check the hardware", "REASON", error->message);
+}
+
+/* What it finds comes as a change of Hardware. */
+void
+floe_link_check_hardware (FloeLink *link)
+{
+  if (link->hypervisor != NULL)
+    floe_ui_hypervisor1_call_check_hardware (link->hypervisor, link->cancellable, on_checked, NULL);
+}
+
 static void
 on_answered (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -402,6 +426,12 @@ gboolean
 floe_link_is_up (FloeLink *link)
 {
   return link->up;
+}
+
+gboolean
+floe_link_is_settled (FloeLink *link)
+{
+  return link->pending == 0;
 }
 
 gboolean

@@ -12,11 +12,16 @@ G_DECLARE_FINAL_TYPE (FloeLink, floe_link, FLOE, LINK, GObject)
 FloeLink *floe_link_new (GDBusConnection *connection);
 /* Whether hypervisord is there and its machines are known. */
 gboolean floe_link_is_up (FloeLink *link);
+/* Whether no machine is known of that could not be read yet: several may come at once while hypervisord is there. */
+gboolean floe_link_is_settled (FloeLink *link);
 /* Whether it ever was: before that nothing is known, not even kiosk. */
 gboolean floe_link_was_up (FloeLink *link);
 /* FloeMachine, in no order; borrowed. */
 GPtrArray *floe_link_machines (FloeLink *link);
 
+/* Hardware as it is now, or NULL; borrowed until the next "changed". */
+GVariant *floe_link_hardware (FloeLink *link);
+void floe_link_check_hardware (FloeLink *link);
 /* UsbDevices as it is now, or NULL; borrowed until the next "changed". */
 GVariant *floe_link_usb_devices (FloeLink *link);
 /* Refusals come as signal "trouble" (text). */

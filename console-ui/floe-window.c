@@ -9,16 +9,20 @@
 #include "console-ui/floe-machine-view.h"
 #include "console-ui/floe-notice-bar.h"
 #include "console-ui/floe-notices.h"
+#include "console-ui/floe-setup-page.h"
 #include "console-ui/floe-usb-dialogue.h"
 
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
 #define LIST_PAGE "list"
+#define SETUP_PAGE "setup"
 
 struct _FloeWindow {
   GtkWindow parent;
   FloeLink *link;
+  FloeSetupLink *setup;
+  GtkWidget *setup_page; /* instead of the list, while this computer has no server; NULL otherwise */
   GPtrArray *machines; /* FloeMachine in the order shown */
   GHashTable *views;   /* FloeMachine to FloeMachineView, made when first opened */
   FloeMachine *current; /* on screen; NULL: the list (borrowed from machines) */
@@ -39,6 +43,7 @@ G_DEFINE_FINAL_TYPE (FloeWindow, floe_window, GTK_TYPE_WINDOW)
 
 static void window_act (FloeWindow *window, FloeMachine *machine, FloeAction action);
 static void window_make_list (FloeWindow *window);
+static void window_make_setup (FloeWindow *window);
 static void window_update_question (FloeWindow *window);
 static void window_close_dialogue (FloeWindow *window);
 
@@ -88,7 +93,7 @@ window_show_list (FloeWindow *window)
 {
   const FloeSettings *settings = floe_link_settings (window->link);
 
-  if (settings->kiosk && window->machines->len > 0)
+  if ((settings->kiosk && window->machines->len > 0) || window->setup_page != NULL)
     return;
   window_leave (window);
   if (window->current != NULL)
@@ -372,6 +377,11 @@ on_key (FloeWindow *window, GdkEventKey *event)
     on_confirm_answer (window->confirm, FALSE, window);
     return TRUE;
   }
+  if (window->setup_page != NULL) {
+    if (key.press && key.keyval == GDK_KEY_Escape)
+      floe_setup_page_escape (FLOE_SETUP_PAGE (window->setup_page));
+    return FALSE;
+  }
   return window->current == NULL && window->confirm == NULL && window->dialogue == NULL && key.press && list_key (window, key.keyval, key.modifiers);
 }
 
@@ -411,8 +421,11 @@ on_rebuild (gpointer data)
 {
   g_autoptr (FloeWindow) window = data;
 
-  if (window->stack != NULL)
-    window_make_list (window);
+  if (window->stack == NULL)
+    return G_SOURCE_REMOVE;
+  window_make_list (window);
+  if (window->setup_page != NULL)
+    window_make_setup (window);
   return G_SOURCE_REMOVE;
 }
 
@@ -428,6 +441,49 @@ on_language (FloeMachineList *list G_GNUC_UNUSED, const char *code, FloeWindow *
   g_hash_table_iter_init (&iter, window->views);
   while (g_hash_table_iter_next (&iter, NULL, &view))
     floe_machine_view_update (view);
+}
+
+static void
+on_setup_language (FloeSetupPage *page G_GNUC_UNUSED, const char *code, FloeWindow *window)
+{
+  floe_language_use (code);
+  g_idle_add (on_rebuild, g_object_ref (window));
+}
+
+/* The setup page in the language of now. */
+static void
+window_make_setup (FloeWindow *window)
+{
+  GtkWidget *before = window->setup_page;
+
+  window->setup_page = floe_setup_page_new (window->setup, window->link);
+  g_signal_connect (window->setup_page, "language", G_CALLBACK (on_setup_language), window);
+  if (before != NULL) {
+    floe_setup_page_take (FLOE_SETUP_PAGE (window->setup_page), FLOE_SETUP_PAGE (before));
+    gtk_widget_destroy (before);
+  }
+  gtk_stack_add_named (GTK_STACK (window->stack), window->setup_page, SETUP_PAGE);
+  gtk_stack_set_visible_child (GTK_STACK (window->stack), window->setup_page);
+  floe_setup_page_focus (FLOE_SETUP_PAGE (window->setup_page));
+}
+
+/* A computer without a server is set up; one that has desktops all the same is not kept from them. */
+static void
+window_update_setup (FloeWindow *window)
+{
+  gboolean needed = floe_setup_link_is_needed (window->setup) && window->machines->len == 0 && window->current == NULL;
+  GtkWidget *page = window->setup_page;
+
+  if (needed == (page != NULL))
+    return;
+  if (needed) {
+    window_make_setup (window);
+    return;
+  }
+  window->setup_page = NULL;
+  gtk_widget_destroy (page);
+  if (window->current == NULL)
+    gtk_stack_set_visible_child_name (GTK_STACK (window->stack), LIST_PAGE);
 }
 
 /* The list in the language of now. */
@@ -472,7 +528,7 @@ window_enter (FloeWindow *window)
 {
   const FloeSettings *settings = floe_link_settings (window->link);
 
-  if (!floe_link_is_up (window->link) || window->current != NULL || window->machines->len == 0)
+  if (!floe_link_is_up (window->link) || !floe_link_is_settled (window->link) || window->current != NULL || window->machines->len == 0)
     return;
   if ((!window->entered && window->machines->len == 1) || settings->kiosk)
     window_show_machine (window, g_ptr_array_index (window->machines, 0));
@@ -555,6 +611,7 @@ on_machines_changed (FloeWindow *window)
   g_ptr_array_sort (window->machines, compare_machines);
   window_drop_views (window);
   floe_machine_list_set (FLOE_MACHINE_LIST (window->list), window->machines);
+  window_update_setup (window);
   if (window->current == NULL && window->confirm == NULL && window->dialogue == NULL)
     floe_machine_list_focus (FLOE_MACHINE_LIST (window->list), floe_machine_list_selected (FLOE_MACHINE_LIST (window->list)));
   window_enter (window);
@@ -605,6 +662,8 @@ floe_window_dispose (GObject *object)
 
   if (window->link != NULL)
     g_signal_handlers_disconnect_by_data (window->link, window);
+  if (window->setup != NULL)
+    g_signal_handlers_disconnect_by_data (window->setup, window);
   /* While there are still GDK windows: a grab can be given up only from one. */
   if (window->current != NULL)
     window_leave (window);
@@ -617,6 +676,7 @@ floe_window_dispose (GObject *object)
   g_clear_pointer (&window->languages, g_free);
   g_clear_pointer (&window->question, floe_usb_question_free);
   g_clear_object (&window->link);
+  g_clear_object (&window->setup);
   G_OBJECT_CLASS (floe_window_parent_class)->dispose (object);
 }
 
@@ -645,11 +705,12 @@ floe_window_init (FloeWindow *window)
 }
 
 GtkWidget *
-floe_window_new (FloeLink *link)
+floe_window_new (FloeSetupLink *setup, FloeLink *link)
 {
   FloeWindow *window = g_object_new (FLOE_TYPE_WINDOW, "type", GTK_WINDOW_TOPLEVEL, NULL);
 
   window->link = g_object_ref (link);
+  window->setup = g_object_ref (setup);
   window_make_list (window);
   window_fill_monitor (window);
   g_signal_connect (window, "key-press-event", G_CALLBACK (on_key), NULL);
@@ -661,5 +722,6 @@ floe_window_new (FloeLink *link)
   g_signal_connect_swapped (link, "machines-changed", G_CALLBACK (on_machines_changed), window);
   g_signal_connect_swapped (link, "audit", G_CALLBACK (on_audit), window);
   g_signal_connect_swapped (link, "trouble", G_CALLBACK (on_link_trouble), window);
+  g_signal_connect_swapped (setup, "changed", G_CALLBACK (window_update_setup), window);
   return GTK_WIDGET (window);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "console-ui/floe-link.h"
+#include "console-ui/floe-setup-link.h"
 
 #include <gtk/gtk.h>
 
@@ -9,4 +10,4 @@
 #define FLOE_TYPE_WINDOW (floe_window_get_type ())
 G_DECLARE_FINAL_TYPE (FloeWindow, floe_window, FLOE, WINDOW, GtkWindow)
 
-GtkWidget *floe_window_new (FloeLink *link);
+GtkWidget *floe_window_new (FloeSetupLink *setup, FloeLink *link);

@@ -85,7 +85,7 @@ main (int argc, char **argv)
   if (!floe_cli_parse_options ("floe-hypervisord", "[--config FILE] [--plugin PATH]", "Runs the machines of the policy in force.",
                                entries, argc, argv, &error))
     return floe_cli_fail ("floe-hypervisord", error);
-  config = floe_host_config_load (path != NULL ? path : FLOE_CLI_CONFIG, &error);
+  config = floe_host_config_load (path, &error);
   if (config != NULL && plugin != NULL) {
     g_free (config->plugin);
     config->plugin = g_steal_pointer (&plugin);

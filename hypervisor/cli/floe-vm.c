@@ -502,6 +502,38 @@ run_events (int argc, char **argv, GError **error)
   return TRUE;
 }
 
+static gboolean
+run_check (int argc, char **argv, GError **error)
+{
+  g_autoptr (FloeHypervisor1) root = NULL, fresh = NULL;
+  g_autoptr (GVariant) items = NULL;
+  gboolean bad = FALSE;
+  GVariantIter iter;
+  GVariant *item;
+
+  if (!parse_plain ("check", 0, &argc, &argv, error))
+    return FALSE;
+  root = open_root (error);
+  if (root == NULL || !outcome (floe_hypervisor1_call_check_hardware_sync (root, NULL, error), error))
+    return FALSE;
+  /* A proxy of before the check would still have what was known then. */
+  fresh = open_root (error);
+  if (fresh == NULL)
+    return FALSE;
+  items = floe_hypervisor1_dup_hardware (fresh);
+  g_variant_iter_init (&iter, items);
+  for (; (item = g_variant_iter_next_value (&iter)) != NULL; g_variant_unref (item)) {
+    const char *id = "", *level = "", *text = "";
+
+    g_variant_lookup (item, "id", "&s", &id);
+    g_variant_lookup (item, "level", "&s", &level);
+    g_variant_lookup (item, "text", "&s", &text);
+    g_print ("%-12s %-5s %s\n", id, level, text);
+    bad = bad || strcmp (level, "bad") == 0;
+  }
+  return !bad || floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "something will not work: see the lines marked bad");
+}
+
 /* -- Doing ------------------------------------------------------------------------------------------------------------ */
 
 typedef gboolean (*MachineCall) (FloeHypervisor1Machine *machine, GCancellable *cancellable, GError **error);
@@ -591,6 +623,7 @@ static const FloeCommand commands[] = {
   { "usb", "", "USB devices, their verdicts, and who has them", run_usb },
   { "usb-answer", "[--remember] PORT CHOICE", "answer for the person whom a device's rule asks", run_usb_answer },
   { "usb-situation", "[--front ID] [--person NAME] [--locked]", "say what the console would of the screen", run_situation },
+  { "check", "", "what this computer has of what Floe wants, and what will not work", run_check },
   { "status", "", "accelerator and policy of this endpoint", run_status },
   { "events", "", "what policy decides, as it happens", run_events },
   { NULL },

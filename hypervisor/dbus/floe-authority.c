@@ -17,6 +17,8 @@ static const struct {
 } rights[] = {
   { HYPERVISOR, "SpoolChanged", FEED },
   { HYPERVISOR, "ReportImage", FEED },
+  { HYPERVISOR, "JoinGroup", FEED },
+  { HYPERVISOR, "CheckHardware", CONSOLE },
   { HYPERVISOR, "AnswerUsb", CONSOLE },
   { HYPERVISOR, "SetSituation", CONSOLE },
   { MACHINE, "Start", CONTROL },

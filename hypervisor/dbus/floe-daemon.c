@@ -23,11 +23,12 @@
 #define TICK_S 60
 #define REFRESH_PAUSE_US G_USEC_PER_SEC
 #define DAY_S 86400
+#define NOT_ENROLLED "this endpoint has not enrolled with a server yet"
 
 struct _FloeDaemon {
   FloeHost *host;
-  FloeLoader *loader;
-  GMutex loading; /* the loader, one thread at a time */
+  FloeLoader *loader; /* NULL: the endpoint has still to enrol */
+  GMutex loading; /* the loader, one thread at a time; whether there is one */
   GMutex gate;    /* for the next two; held for moments */
   gboolean refreshing, again;
   FloeInForce *in_force;
@@ -271,6 +272,10 @@ refresh_once (FloeDaemon *daemon, guint64 *version, GError **error)
   Refreshed refreshed = { .daemon = daemon };
 
   g_mutex_lock (&daemon->loading);
+  if (daemon->loader == NULL) {
+    g_mutex_unlock (&daemon->loading);
+    return floe_error_set (error, FLOE_ERROR_NOT_FOUND, NOT_ENROLLED);
+  }
   refreshed.in_force = floe_loader_refresh (daemon->loader, &local);
   g_mutex_unlock (&daemon->loading);
   refreshed.error = local;
@@ -456,23 +461,68 @@ load_kept (FloeDaemon *daemon, GError **error)
   };
   g_autoptr (GError) local = NULL;
   FloeInForce *in_force;
+  FloeLoader *loader;
 
-  daemon->loader = floe_loader_new (&options, error);
-  if (daemon->loader == NULL)
+  if (options.group == NULL) {
+    g_free (daemon->problem);
+    daemon->problem = g_strdup (NOT_ENROLLED);
+    return TRUE;
+  }
+  loader = floe_loader_new (&options, error);
+  if (loader == NULL)
     return FALSE;
-  in_force = floe_loader_resume (daemon->loader, &local);
+  in_force = floe_loader_resume (loader, &local);
+  g_mutex_lock (&daemon->loading);
+  daemon->loader = loader;
+  g_mutex_unlock (&daemon->loading);
   if (in_force != NULL)
     put_in_force (daemon, in_force);
-  else
-    daemon->problem = g_strdup_printf ("no policy yet: %s", local->message);
+  g_free (daemon->problem);
+  daemon->problem = in_force != NULL ? g_strdup ("") : g_strdup_printf ("no policy yet: %s", local->message);
   return TRUE;
+}
+
+typedef struct {
+  FloeDaemon *daemon;
+  const char *group;
+  gboolean done;
+  GError *error;
+} Joining;
+
+static void
+take_group (gpointer data)
+{
+  Joining *joining = data;
+  FloeDaemon *daemon = joining->daemon;
+  gboolean fresh = FALSE;
+
+  joining->done = floe_host_join (daemon->host, joining->group, &fresh, &joining->error);
+  if (!fresh)
+    return;
+  floe_log (G_LOG_LEVEL_MESSAGE, "enrolled", "GROUP", joining->group, NULL);
+  joining->done = load_kept (daemon, &joining->error);
+  if (!joining->done)
+    set_problem (daemon, joining->error->message);
+  else
+    floe_export_set_policy (daemon->export, daemon->in_force, daemon->problem);
+}
+
+static gboolean
+join_group (gpointer data, const char *group, GError **error)
+{
+  Joining joining = { data, group, FALSE, NULL };
+
+  floe_main_call (take_group, &joining);
+  if (!joining.done)
+    g_propagate_error (error, joining.error);
+  return joining.done;
 }
 
 FloeDaemon *
 floe_daemon_new (FloeHost *host, GDBusConnection *bus, GError **error)
 {
   g_autoptr (FloeDaemon) daemon = g_new0 (FloeDaemon, 1);
-  FloeExportActions actions = { .refresh = refresh, .answer_usb = answer_usb, .set_situation = set_situation, .data = daemon };
+  FloeExportActions actions = { .refresh = refresh, .answer_usb = answer_usb, .set_situation = set_situation, .join_group = join_group, .data = daemon };
 
   daemon->host = host;
   g_mutex_init (&daemon->loading);

@@ -4,6 +4,7 @@
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
 #include "hypervisor/floe-hypervisor-dbus.h"
+#include "hypervisor/probe/floe-hardware.h"
 
 #include <gio/gunixfdlist.h>
 #include <string.h>
@@ -206,6 +207,28 @@ on_set_situation (FloeHypervisor1 *object G_GNUC_UNUSED, GDBusMethodInvocation *
   return answer (invocation, TRUE, NULL);
 }
 
+static gboolean
+on_join_group (FloeHypervisor1 *object G_GNUC_UNUSED, GDBusMethodInvocation *invocation, const char *group, gpointer data)
+{
+  FloeExport *export = data;
+  g_autoptr (GError) error = NULL;
+
+  return answer (invocation, export->actions.join_group (export->actions.data, group, &error), &error);
+}
+
+static void
+check_hardware (gpointer data)
+{
+  floe_export_check_hardware (data);
+}
+
+static gboolean
+on_check_hardware (FloeHypervisor1 *object G_GNUC_UNUSED, GDBusMethodInvocation *invocation, gpointer data)
+{
+  floe_main_call (check_hardware, data);
+  return answer (invocation, TRUE, NULL);
+}
+
 /* -- Image reports ---------------------------------------------------------------------------------------------------- */
 
 static void
@@ -303,6 +326,9 @@ floe_export_new (GDBusConnection *bus, FloeHost *host, FloeAuthority *authority,
   g_signal_connect (export->root, "handle-report-image", G_CALLBACK (on_report_image), export);
   g_signal_connect (export->root, "handle-answer-usb", G_CALLBACK (on_answer_usb), export);
   g_signal_connect (export->root, "handle-set-situation", G_CALLBACK (on_set_situation), export);
+  g_signal_connect (export->root, "handle-join-group", G_CALLBACK (on_join_group), export);
+  g_signal_connect (export->root, "handle-check-hardware", G_CALLBACK (on_check_hardware), export);
+  floe_export_check_hardware (export);
   floe_hypervisor1_set_version (export->root, FLOE_VERSION);
   floe_hypervisor1_set_accelerator (export->root, floe_accelerator_name (host->accelerator));
   floe_hypervisor1_set_accelerator_reason (export->root, host->accelerator_reason);
@@ -396,7 +422,7 @@ console_settings (const FloePolicyConsole *console)
 void
 floe_export_set_policy (FloeExport *export, FloeInForce *in_force, const char *problem)
 {
-  floe_hypervisor1_set_policy_group (export->root, export->host->config->group);
+  floe_hypervisor1_set_policy_group (export->root, export->host->config->group != NULL ? export->host->config->group : "");
   floe_hypervisor1_set_policy_version (export->root, in_force == NULL ? 0 : floe_policy_version (in_force->policy));
   floe_hypervisor1_set_policy_problem (export->root, problem);
   if (in_force != NULL)
@@ -519,6 +545,32 @@ floe_export_remove_machine (FloeExport *export, FloeMachine *machine)
 
   g_dbus_object_manager_server_unexport (export->manager, path);
   g_hash_table_remove (export->machines, floe_machine_id (machine));
+}
+
+/* -- Hardware --------------------------------------------------------------------------------------------------------- */
+
+void
+floe_export_check_hardware (FloeExport *export)
+{
+  g_auto (GStrv) lacking = floe_probe_host ();
+  g_autoptr (GPtrArray) items
+      = floe_hardware_check ("", export->host->accelerator, export->host->accelerator_reason, (const char *const *)lacking);
+  GVariantBuilder list;
+
+  g_variant_builder_init (&list, G_VARIANT_TYPE ("aa{sv}"));
+  for (guint i = 0; i < items->len; i++) {
+    const FloeHardwareItem *item = g_ptr_array_index (items, i);
+    GVariantDict dict;
+
+    g_variant_dict_init (&dict, NULL);
+    g_variant_dict_insert (&dict, "id", "s", item->id);
+    g_variant_dict_insert (&dict, "state", "s", item->state);
+    g_variant_dict_insert (&dict, "level", "s", floe_hardware_level_name (item->level));
+    g_variant_dict_insert (&dict, "detail", "s", item->detail);
+    g_variant_dict_insert (&dict, "text", "s", item->text);
+    g_variant_builder_add_value (&list, g_variant_dict_end (&dict));
+  }
+  floe_hypervisor1_set_hardware (export->root, g_variant_builder_end (&list));
 }
 
 /* -- Network ---------------------------------------------------------------------------------------------------------- */

@@ -15,6 +15,8 @@ typedef struct {
   gboolean (*answer_usb) (gpointer data, const char *path, guint64 connection, const char *choice, gboolean remember,
                           GError **error);
   void (*set_situation) (gpointer data, const char *sender, const char *front, const char *person, gboolean locked);
+  /* JoinGroup: called in a worker thread. */
+  gboolean (*join_group) (gpointer data, const char *group, GError **error);
   gpointer data;
 } FloeExportActions;
 
@@ -31,6 +33,8 @@ void floe_export_set_policy (FloeExport *export, FloeInForce *in_force, const ch
 void floe_export_add_machine (FloeExport *export, FloeMachine *machine);
 void floe_export_update_machine (FloeExport *export, FloeMachine *machine);
 void floe_export_remove_machine (FloeExport *export, FloeMachine *machine);
+/* Looks at the hardware again. */
+void floe_export_check_hardware (FloeExport *export);
 /* Tells what a machine's card let through or not: as an audit event and in the log. */
 void floe_export_net_event (FloeExport *export, const FloeNetEvent *event);
 /* DEVICES of FloeUsbDevice; CHANGED (may be NULL) is told as an audit event. */

@@ -12,6 +12,9 @@
 
 #define UID_BASE_MIN 1000
 #define UID_BASE_MAX 2000000000
+#define DEFAULT_PATH "/etc/floe/floe.conf"
+#define GROUP_NAME "group" /* STATE/hypervisor/group: what enrolment said, a line */
+#define GROUP_MAX 128
 
 /* -- Configuration ---------------------------------------------------------------------------------------------------- */
 
@@ -62,7 +65,7 @@ read_host (GKeyFile *file, FloeHostConfig *config, GError **error)
   if (usb != NULL && strcmp (usb, "observe") != 0 && strcmp (usb, "enforce") != 0)
     return floe_error_set (error, FLOE_ERROR_INVALID, "[host] usb: enforce or observe wanted, not '%s'", usb);
   config->group = g_key_file_get_string (file, "endpoint", "group", NULL);
-  if (config->group == NULL || !floe_name_is_safe (config->group))
+  if (config->group != NULL && !floe_name_is_safe (config->group))
     return floe_error_set (error, FLOE_ERROR_INVALID, "[endpoint] group: the name of a policy group wanted");
   return TRUE;
 }
@@ -74,7 +77,11 @@ floe_host_config_load (const char *path, GError **error)
   g_autoptr (GKeyFile) file = g_key_file_new ();
   g_autoptr (GError) local = NULL;
 
-  if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &local)) {
+  gboolean optional = path == NULL;
+
+  path = optional ? DEFAULT_PATH : path;
+  if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &local)
+      && !(optional && g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT))) {
     gboolean missing = g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT);
 
     floe_error_set (error, missing ? FLOE_ERROR_NOT_FOUND : FLOE_ERROR_INVALID, "%s: %s", path, local->message);
@@ -160,6 +167,48 @@ make_directories (FloeHost *host, GError **error)
   return staging >= 0;
 }
 
+/* The group that was joined in a former life, where floe.conf names none. */
+static gboolean
+read_group (FloeHost *host, GError **error)
+{
+  g_autoptr (GError) problem = NULL;
+  g_autoptr (GBytes) text = host->config->group != NULL ? NULL : floe_file_read_at (host->state_dir, GROUP_NAME, GROUP_MAX, &problem);
+  g_autofree char *group = NULL;
+  gsize size;
+  const char *data;
+
+  if (host->config->group != NULL || g_error_matches (problem, FLOE_ERROR, FLOE_ERROR_NOT_FOUND))
+    return TRUE;
+  if (text == NULL) {
+    g_propagate_error (error, g_steal_pointer (&problem));
+    return FALSE;
+  }
+  data = g_bytes_get_data (text, &size);
+  group = g_strchomp (g_strndup (data != NULL ? data : "", size));
+  if (!floe_name_is_safe (group))
+    return floe_error_set (error, FLOE_ERROR_INVALID, "%s/hypervisor/" GROUP_NAME ": no name of a group", host->config->state);
+  host->config->group = g_steal_pointer (&group);
+  return TRUE;
+}
+
+gboolean
+floe_host_join (FloeHost *host, const char *group, gboolean *fresh, GError **error)
+{
+  g_autofree char *line = g_strconcat (group, "\n", NULL);
+
+  *fresh = FALSE;
+  if (!floe_name_is_safe (group) || strlen (line) > GROUP_MAX)
+    return floe_error_set (error, FLOE_ERROR_INVALID, "the name of a policy group wanted");
+  if (host->config->group != NULL)
+    return strcmp (host->config->group, group) == 0
+           || floe_error_set (error, FLOE_ERROR_REFUSED, "this endpoint belongs to group %s, and joins no other", host->config->group);
+  if (!floe_file_replace_at (host->state_dir, GROUP_NAME, line, strlen (line), 0644, error))
+    return FALSE;
+  host->config->group = g_strdup (group);
+  *fresh = TRUE;
+  return TRUE;
+}
+
 /* Said once: what needs it is refused by name when it is asked for. */
 static void
 tell_missing (const FloeHost *host)
@@ -189,7 +238,7 @@ floe_host_new (FloeHostConfig *config, GError **error)
   host->config = config;
   host->slots = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   host->run_dir = host->state_dir = host->machines_run = host->machines_state = -1;
-  if (!make_directories (host, error))
+  if (!make_directories (host, error) || !read_group (host, error))
     return NULL;
   host->accelerator = floe_probe_accelerator (&host->accelerator_reason);
   net_config.resolver = host->config->resolver;

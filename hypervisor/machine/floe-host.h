@@ -9,15 +9,15 @@
  * main, never changed, and outliving every machine. */
 
 typedef struct {
-  char *group;              /* [endpoint] */
+  char *group;              /* [endpoint]; NULL: this endpoint has still to enrol */
   char *state, *run, *root; /* [paths] */
   uid_t uid_base;           /* [host] */
   FloeUsbMode usb;
   char *qemu, *nbdkit, *plugin, *resolver; /* [programs]; resolver NULL: where it is installed */
 } FloeHostConfig;
 
-/* Reads floe.conf (docs/architecture.md, Endpoint). INVALID for an unknown key in a group that is ours, a value of the
- * wrong form, a relative path. */
+/* Reads floe.conf (docs/architecture.md, Endpoint) at PATH, or where it lies by default: there it may be absent. INVALID for an unknown
+ * key in a group that is ours, a value of the wrong form, a relative path. */
 FloeHostConfig *floe_host_config_load (const char *path, GError **error) FLOE_WARN_UNUSED;
 void floe_host_config_free (FloeHostConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeHostConfig, floe_host_config_free)
@@ -41,6 +41,9 @@ typedef struct {
 FloeHost *floe_host_new (FloeHostConfig *config, GError **error) FLOE_WARN_UNUSED;
 void floe_host_free (FloeHost *host);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeHost, floe_host_free)
+
+/* The endpoint belongs to GROUP from now on, also under the next life; REFUSED when it belongs to another one. *fresh: it belonged to none. */
+gboolean floe_host_join (FloeHost *host, const char *group, gboolean *fresh, GError **error) FLOE_WARN_UNUSED;
 
 /* Runs FUNCTION (DATA) on the main thread and waits for it; at once when called there. Main never waits for another thread,
  * so this cannot deadlock unless the caller holds a lock that main takes. */

@@ -58,7 +58,8 @@ test_file (void)
     { "nonsense", NULL },
     { "[server]\n", NULL },
     { "[server]\naddress=a\nurl=https://b\n", NULL },
-    { "[server]\naddress=a\npin=x\n", NULL },
+    { "[server]\naddress=a\npin=x\n", "a" },
+    { "[server]\naddress=a\nport=1\n", NULL },
     { "[server]\naddress=a b\n", NULL },
     { "[server]\naddress=a\n\xff", NULL },
   };
