@@ -20,7 +20,7 @@ test_typed (void)
   };
   static const char *const bad[] = {
     "", " ", "/", "https://", "http://floe", "ftp://floe", "floe:", "floe:0", "floe:65536", "floe:x", "floe:8443:1", "floe/path", "floe?x", "floe#x",
-    "user@floe", "fl oe", "-floe", "floe-", ".floe", "floe..example", "fl\xc3\xb6" "e", "fl\noe", "2001:db8::1", "[2001:db8::1", "[2001:db8::1]x",
+    "user@floe", "fl oe", "-floe", "floe-", ".floe", "floe..example", ("fl\xc3\xb6" "e"), "fl\noe", "2001:db8::1", "[2001:db8::1", "[2001:db8::1]x",
     "[2001:db8::1]:", "[floe]", "[192.0.2.1]", "[fe80::1%eth0]", "floe_", "floe%00",
   };
   g_autofree char *longest = g_strnfill (FLOE_ADDRESS_MAX, 'a'), *longer = g_strnfill (FLOE_ADDRESS_MAX + 1, 'a'), *of_longest = NULL;

@@ -70,6 +70,7 @@ test_bad_requests (void)
   g_autoptr (FloeEnrolRequest) good = floe_enrol_request_parse (whole, &error);
 
   g_assert_no_error (error);
+  g_assert_nonnull (good);
   for (size_t i = 0; i < G_N_ELEMENTS (bad); i++) {
     g_autoptr (GBytes) body = bytes (bad[i]);
     g_autoptr (GError) problem = NULL;
