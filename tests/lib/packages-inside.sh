@@ -51,6 +51,7 @@ d 755 root:root /var/lib/floe
 d 755 floe-agent:floe-agent /var/lib/floe/agent
 d 755 floe-agent:floe-agent /var/lib/floe/chunks
 d 755 floe-agent:floe-agent /var/lib/floe/spool
+d 755 root:root /var/lib/floe/slot
 d 755 root:root /var/lib/floe-server
 d 700 floe-server:floe-server /var/lib/floe-server/enrol
 d 700 floe-server:floe-server /var/lib/floe-server/tls
