@@ -70,7 +70,7 @@ programs=0
 while read -r file; do
   [ -x "$file" ] && [ -f "$file" ] || case $file in *.so) ;; *) continue ;; esac
   if [ "$(head -c 4 "$file" | tail -c 3)" = ELF ]; then
-    ldd "$file" >libraries
+    ldd "$file" >libraries 2>&1 || grep -q 'not a dynamic executable' libraries || die "ldd $file"
     grep 'not found' libraries && die "$file: libraries"
   fi
   case $file in
