@@ -14,7 +14,7 @@
 struct _FloeMachineList {
   GtkBox parent;
   FloeLink *link;
-  GtkWidget *banner, *reconnecting, *policy_problem, *list, *empty, *hints, *footer;
+  GtkWidget *banner, *reconnecting, *policy_problem, *marks, *list, *empty, *hints, *footer;
   GtkWidget *language, *language_items;
 };
 
@@ -76,6 +76,21 @@ problem_text (const FloeSettings *settings)
   return g_strdup_printf (_ ("Policy: %s"), settings->policy_problem);
 }
 
+/* What nobody at an appliance should overlook: docs/appliance.md. On other endpoints neither file says so. */
+static char *
+marks_text (void)
+{
+  g_autoptr (GKeyFile) state = g_key_file_new ();
+  g_autofree char *protection = NULL, *variant = g_get_os_info ("VARIANT_ID"), *name = g_get_os_info (G_OS_INFO_KEY_ID);
+  gboolean debug = g_strcmp0 (name, "floe") == 0 && g_strcmp0 (variant, "debug") == 0, open;
+
+  if (g_key_file_load_from_file (state, "/run/floe/state.conf", G_KEY_FILE_NONE, NULL))
+    protection = g_key_file_get_string (state, "state", "protection", NULL);
+  open = g_strcmp0 (protection, "none") == 0;
+  return g_strconcat (debug ? _ ("This is a debug image: whoever reaches its serial line controls this computer.") : "", debug && open ? "\n" : "",
+                      open ? _ ("This computer has no TPM: whoever takes its disk can read what is on it.") : "", NULL);
+}
+
 static void
 list_update (FloeMachineList *list)
 {
@@ -83,13 +98,14 @@ list_update (FloeMachineList *list)
   gboolean up = floe_link_is_up (list->link), was_up = floe_link_was_up (list->link);
   g_autofree char *hints = hints_text (settings);
   g_autofree char *footer = footer_text (settings);
-  g_autofree char *problem = problem_text (settings);
+  g_autofree char *problem = problem_text (settings), *marks = marks_text ();
   g_auto (GStrv) languages = floe_language_choices ((const char *const *) settings->languages);
 
   floe_label_set (list->banner, settings->banner != NULL && settings->banner[0] != '\0' ? settings->banner : "Floe");
   floe_label_set (list->reconnecting,
                   was_up && !up ? _ ("Reconnecting to the desktop service… Open desktops keep running.") : "");
   floe_label_set (list->policy_problem, problem);
+  floe_label_set (list->marks, marks);
   floe_label_set (list->hints, hints);
   floe_label_set (list->footer, footer);
   if (!was_up)
@@ -271,6 +287,7 @@ list_build (FloeMachineList *list)
 
   list->reconnecting = floe_label_new ("warning-strip", 0);
   list->policy_problem = floe_label_new ("warning-strip", 0);
+  list->marks = floe_label_new ("warning-strip", 0);
   list->empty = floe_label_new ("empty", 0.5f);
   list->list = gtk_list_box_new ();
   gtk_widget_set_name (list->list, "machines");
@@ -281,6 +298,7 @@ list_build (FloeMachineList *list)
   gtk_box_pack_start (GTK_BOX (column), list_make_header (list), FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (column), list->reconnecting, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (column), list->policy_problem, FALSE, FALSE, 0);
+  gtk_box_pack_start (GTK_BOX (column), list->marks, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (column), list->list, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (column), list->empty, FALSE, FALSE, 24);
   gtk_widget_set_halign (column, GTK_ALIGN_CENTER);

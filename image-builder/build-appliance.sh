@@ -67,6 +67,11 @@ slot=${slot:-$([ -n "$firmware" ] && echo 1536M || echo 512M)}
 for tool in mmdebstrap openssl unshare flock; do
   command -v $tool >/dev/null || fail "$tool is not installed; packaging/packages, section [image], lists what is needed"
 done
+if [ -n "$debs" ]; then
+  compgen -G "$debs/floe-endpoint_*.deb" >/dev/null || fail "$debs has no floe-endpoint_*.deb"
+elif [ ! -x "$source/packaging/deb/build" ]; then
+  fail "$source is no checkout of Floe; --debs DIR or --source DIR wanted"
+fi
 here=$(dirname "$(realpath "$0")")
 parts=$here/appliance
 [ -d "$parts" ] || parts=$here/../../share/floe/appliance-builder
@@ -159,7 +164,6 @@ tools=$(tree tools "${tool_packages[@]}") || exit 1
 base=$(tree $name "${root_packages[@]}") || exit 1
 
 if [ -z "$debs" ]; then
-  [ -x "$source/packaging/deb/build" ] || fail "$source is no checkout of Floe; --debs DIR or --source DIR wanted"
   say "packages from $source"
   mapfile -t build_packages < <(awk '/^#/ || /^$/ { next } /^\[/ { on = $0 == "[build]" || $0 == "[deb]"; next } on && !/\?$/' "$source/packaging/packages")
   compiler=$(tree build "${build_packages[@]}") || exit 1
@@ -167,7 +171,6 @@ if [ -z "$debs" ]; then
   "$source/packaging/deb/build" "$compiler" "$debs" >"$work/log" 2>&1 || { tail -n 15 "$work/log" >&2; fail 'packaging/deb/build failed; its last lines are above'; }
 fi
 endpoint=$(ls "$debs"/floe-endpoint_*.deb 2>/dev/null | tail -n 1)
-[ -n "$endpoint" ] || fail "$debs has no floe-endpoint_*.deb"
 # Times in the image are those that the packages were made from.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(dpkg-deb --fsys-tarfile "$endpoint" | tar -tv --full-time -f - | awk '{ t = $4 " " $5; if (t > most) most = t } END { print most }' | xargs -I{} date -d {} +%s)}
 export SOURCE_DATE_EPOCH

@@ -62,6 +62,8 @@ if [ -z "$firmware" ]; then
 fi
 
 # Caches that programs would make for themselves, or do without, at each start.
+# fontconfig looks whether its directories are as old as it has noted: all have one time in the image.
+find /usr/share/fonts -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 fc-cache -s >/dev/null 2>&1 || true
 rm -f /var/cache/ldconfig/aux-cache
 ldconfig

@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What floe-image build-appliance makes: the same bits from the same inputs, no shell, login, getty, ssh, package manager or emergency shell in an
+# image for release, no debug image under a key for release, and reasons for what it refuses.
+before_sandbox() {
+  . "$SOURCE/packaging/lib/endpoint.sh"
+  . "$SOURCE/tests/lib/appliance.sh"
+  appliance_packages
+  APPLIANCE_RELEASE=$(appliance_image release) || die 'an image for release'
+  export APPLIANCE_RELEASE
+}
+. "$(dirname "$0")/../lib/host.sh"
+
+build() { floe-image build-appliance --debs "$SOURCE/build/debs" --no-firmware "$@" 2>said; }
+# refuses WORDS OPTION...: it ends at once, with the reason in WORDS.
+refuses() {
+  local words=$1; shift
+  if build "$@"; then die "taken: $*"; fi
+  grep -qF -- "$words" said || { cat said; die "not the reason for: $*"; }
+  ! [ -e "$WORK/refused.raw" ] || die "an image was left by: $*"
+}
+keys=$APPLIANCE_RELEASE.keys
+refuses 'no option --nothing' --output refused.raw --nothing
+refuses 'a decimal number wanted' --output refused.raw --version 1.2
+refuses 'wants --sign-cert with it' --output refused.raw --sign-key "$keys/sign.key"
+refuses 'cannot be read' --output refused.raw --root nowhere.json
+openssl req -new -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.crt -subj /CN=other -days 2 2>/dev/null
+refuses 'is not the certificate of' --output refused.raw --sign-key other.key --sign-cert "$keys/sign.crt"
+refuses 'no certificate in PEM form' --output refused.raw --sign-key other.key --sign-cert other.key
+# A debug image wants a certificate that says it is for debugging: one for release never does.
+refuses 'has no OU=floe-debug' --output refused.raw --debug --sign-key "$keys/sign.key" --sign-cert "$keys/sign.crt"
+refuses 'has no OU=floe-debug' --output refused.raw --debug --sign-key other.key --sign-cert other.crt
+mkdir empty
+if floe-image build-appliance --no-firmware --debs empty --output refused.raw 2>said; then die 'made of no package'; fi
+grep -qF 'has no floe-endpoint_' said || { cat said; die 'no reason for want of a package'; }
+
+say 'the same again'
+build --sign-key "$keys/sign.key" --sign-cert "$keys/sign.crt" --output again.raw || { cat said; die 'the second build'; }
+same=1
+for part in root root.verity floe.efi manifest; do
+  cmp "again.raw.d/$part" "$APPLIANCE_RELEASE.d/$part" || same=0
+done
+cmp again.raw "$APPLIANCE_RELEASE" || same=0
+figure reproducible $same
+[ $same = 1 ] || die 'the same inputs gave other bits'
+
+say 'what is in it'
+figure root_image_mib $(($(stat -c %s again.raw.d/root) / 1048576)) MiB
+sed '1,/^files:/d' again.raw.d/manifest | cut -d' ' -f2- >files
+for there in usr/lib/systemd/systemd usr/bin/floe-console usr/bin/floe-hypervisord usr/bin/floe-agent usr/bin/qemu-system-x86_64 usr/bin/cage; do
+  quietly grep -xF "$there" files || die "$there is not in the image"
+done
+if grep -E '(^|/)(s?bin|libexec|systemd)/(.*/)?(sh|bash|dash|rbash|busybox|ash|zsh|login|sulogin|agetty|getty|sshd|ssh|apt|apt-get|dpkg|perl|python[0-9.]*|su|sudo|passwd|chroot|nsenter|gdb|strace|tcpdump|journalctl|systemctl|systemd-run|bootctl|qemu-system-i386)$|(^|/)[^/]*(getty|sshd|emergency|rescue|debug-shell)[^/]*\.(service|target)$' files; then
+  die 'what is named above has no place in it'
+fi
+words=$(sed -n 's/^cmdline=//p' again.raw.d/manifest)
+for word in usbcore.authorized_default=0 systemd.import_credentials=no module.sig_enforce=1 systemd.gpt_auto=no; do
+  [[ " $words " == *" $word "* ]] || die "the command line has no $word"
+done
+[[ $words != *ttyS* ]] || die 'the image for release talks on a serial line'

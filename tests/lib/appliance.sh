@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Sourced after host.sh and packaging/lib/endpoint.sh: the appliance's image in QEMU under TCG with OVMF, a TPM (swtpm), a virtio screen and a network that exists only here. A test:
+#
+#   before_sandbox() { . "$SOURCE/tests/lib/appliance.sh"; appliance_prepare; }
+#   . "$(dirname "$0")/../lib/host.sh"
+#   . "$SOURCE/tests/lib/appliance.sh"
+#   appliance_world
+#   appliance_disk one; appliance_start one
+#
+# appliance_prepare sets APPLIANCE_DEBUG: the image made with --debug, by the content of packages, trees and options.
+# A machine NAME has: NAME.disk (what it writes over the image), NAME.tpm/, NAME.vars, NAME.serial (all that came on its serial line), NAME.qmp. One runs at
+# a time. Settings before appliance_start: APPLIANCE_MEMORY (MiB, 2048), APPLIANCE_ARGS (array, more for QEMU), APPLIANCE_FIRMWARE (a prefix of OVMF's).
+
+. "$SOURCE/tests/lib/debian13.sh"
+. "$SOURCE/tests/lib/trixie.sh"
+
+APPLIANCE_PICTURES=$SOURCE/build/appliance
+
+# appliance_packages: this checkout's .debs for Debian 13, in build/debs.
+appliance_packages() {
+  local tree
+  need mmdebstrap
+  say 'packages of this checkout for Debian 13'
+  tree=$(debian13_tree)
+  exec 6>"$SOURCE/build/debs.lock"
+  flock 6
+  "$SOURCE/packaging/deb/build" "$tree" "$SOURCE/build/debs" >/dev/null || die 'packaging/deb/build'
+  exec 6>&-
+}
+appliance_prepare() {
+  need qemu-system-x86_64
+  need swtpm
+  appliance_packages
+  APPLIANCE_DEBUG=$(appliance_image debug --debug "$@") || die 'the image with --debug'
+  export APPLIANCE_DEBUG
+}
+
+# appliance_image NAME OPTION...: prints the path of an image, made if there is none of the same packages, files and options.
+appliance_image() (
+  name=$1; shift
+  # Packages are told by what is in them: their version has the commit's time.
+  key=$( (cd "$SOURCE" && dpkg-deb --fsys-tarfile build/debs/floe-endpoint_*.deb | tar -xOf - | sha256sum
+    cat image-builder/build-appliance.sh; find image-builder/appliance -type f | LC_ALL=C sort | xargs cat; printf '%s\n' "$@") | sha256sum | cut -c1-16)
+  image=$FLOE_CACHE/appliance-test-$name-$key.raw
+  exec 8>"$FLOE_CACHE/appliance-test.lock"
+  flock 8
+  if [ ! -e "$image" ]; then
+    rm -rf "$FLOE_CACHE/appliance-test-$name"-*.raw "$FLOE_CACHE/appliance-test-$name"-*.raw.d
+    "$BUILD/bin/floe-image" build-appliance --output "$image" --debs "$SOURCE/build/debs" --no-firmware "$@" >&2 || exit 1
+  fi
+  echo "$image"
+)
+
+# appliance_world: the network "outside" with an address server, as endpoint_world has it, the appliance's cable being "uplink".
+appliance_world() {
+  mkdir -p "$APPLIANCE_PICTURES"
+  ip netns add outside
+  outside ip link set lo up
+  outside ip tuntap add dev uplink mode tap
+  outside ip address add 192.0.2.1/24 dev uplink
+  outside ip link set uplink up
+  outside ip address add 198.51.100.10/32 dev lo
+  outside ip address add 203.0.113.20/32 dev lo
+  outside dnsmasq --conf-file=/dev/null --no-daemon --port=0 --interface=uplink --bind-interfaces --dhcp-range=192.0.2.50,192.0.2.50,1h \
+    --dhcp-option=option:router,192.0.2.1 --leasefile-ro --user=root >"$WORK/dhcp.log" 2>&1 &
+  outside_services
+}
+
+# appliance_disk NAME [IMAGE] [SIZE]: a disk that begins as the image, larger than it: state has to be made room for.
+appliance_disk() {
+  cp --sparse=always --reflink=auto "${2:-$APPLIANCE_DEBUG}" "$WORK/$1.disk"
+  truncate -s "${3:-4G}" "$WORK/$1.disk"
+  cp "${APPLIANCE_VARIABLES:-/usr/share/OVMF/OVMF_VARS_4M.fd}" "$WORK/$1.vars"
+  mkdir -p "$WORK/$1.tpm"
+}
+# appliance_boot_file NAME FILE PATH: FILE as PATH on the boot partition of a disk that is not running.
+appliance_boot_file() { mcopy -o -i "$WORK/$1.disk@@1M" "$2" "::$3"; }
+
+# appliance_start NAME [TPM]: TPM is another machine's name, or none.
+appliance_start() {
+  local name=$1 tpm=${2:-$1} code=${APPLIANCE_FIRMWARE:-/usr/share/OVMF/OVMF_CODE_4M.fd} trusted=() machine=q35
+  APPLIANCE=$name
+  rm -f "$WORK/$name".{qmp,shell,swtpm}
+  if [ "$tpm" != none ]; then
+    mkdir -p "$WORK/$tpm.tpm"
+    swtpm socket --tpm2 --tpmstate dir="$WORK/$tpm.tpm" --ctrl type=unixio,path="$WORK/$name.swtpm" --terminate >"$WORK/$name.swtpm.log" 2>&1 &
+    wait_for 10 swtpm test -S "$WORK/$name.swtpm"
+    trusted+=(-chardev "socket,id=tpm,path=$WORK/$name.swtpm" -tpmdev emulator,id=tpm,chardev=tpm -device tpm-crb,tpmdev=tpm)
+  fi
+  # Firmware with Secure Boot keeps its variables in memory that only its own mode reaches.
+  case $code in *secboot*) machine=q35,smm=on trusted+=(-global driver=cfi.pflash01,property=secure,value=on) ;; esac
+  outside qemu-system-x86_64 -nodefaults -no-user-config -M $machine -accel tcg,thread=multi -cpu max -smp 1 -m "${APPLIANCE_MEMORY:-2048}" \
+    -display none -rtc base=utc \
+    -drive if=pflash,unit=0,format=raw,readonly=on,file="$code" -drive if=pflash,unit=1,format=raw,file="$WORK/$name.vars" \
+    -drive if=none,id=disk,format=raw,file="$WORK/$name.disk",discard=unmap -device virtio-blk-pci,drive=disk,bootindex=1 \
+    -device virtio-vga,xres=1280,yres=800 -device virtio-keyboard-pci -device virtio-tablet-pci -device virtio-rng-pci -device qemu-xhci,id=usb \
+    -netdev tap,id=net,ifname=uplink,script=no,downscript=no -device virtio-net-pci,netdev=net,romfile= \
+    -chardev "socket,id=serial,path=$WORK/$name.shell,server=on,wait=off,logfile=$WORK/$name.serial,logappend=on" -serial chardev:serial \
+    -qmp "unix:$WORK/$name.qmp,server=on,wait=off" ${trusted[@]+"${trusted[@]}"} ${APPLIANCE_ARGS[@]+"${APPLIANCE_ARGS[@]}"} \
+    </dev/null >"$WORK/$name.qemu" 2>&1 &
+  APPLIANCE_PID=$!
+  wait_for 20 "QEMU ($(tail -n 2 "$WORK/$name.qemu" 2>/dev/null))" test -S "$WORK/$name.qmp"
+}
+
+# appliance_qmp COMMAND [ARGUMENTS-AS-JSON]: one QMP command; prints its answer and fails on an error.
+appliance_qmp() {
+  local answer
+  answer=$(printf '%s\n' '{"execute":"qmp_capabilities"}' "{\"execute\":\"$1\"${2:+,\"arguments\":$2},\"id\":1}" |
+    socat -t 20 - "UNIX-CONNECT:$WORK/$APPLIANCE.qmp" | grep -m1 '"id": 1')
+  printf '%s\n' "$answer"
+  [[ $answer == *'"return"'* ]]
+}
+
+# appliance_picture NAME: the screen as build/appliance/NAME.png.
+appliance_picture() {
+  appliance_qmp screendump "{\"filename\":\"$WORK/$1.ppm\"}" >/dev/null && convert "$WORK/$1.ppm" "png24:$APPLIANCE_PICTURES/$1.png"
+}
+
+# appliance_shell COMMAND: runs a line in the debug image's shell and prints what it says; its status is the line's.
+appliance_shell() {
+  local mark=m$RANDOM$RANDOM output
+  output=$({ printf '\n%s\n' "{ $1; } 2>&1; printf '\\n%s %s\\n' '${mark:0:2}''${mark:2}' \$?"; sleep 0.2; for _ in $(seq $((${2:-30} * 5))); do
+      grep -qa "^$mark [0-9]" "$WORK/$APPLIANCE.answer" 2>/dev/null && break
+      sleep 0.2
+    done; } | socat -t 1 - "UNIX-CONNECT:$WORK/$APPLIANCE.shell" | stdbuf -oL tr -d '\r' | tee "$WORK/$APPLIANCE.answer")
+  printf '%s\n' "$output" | sed -n "/'${mark:0:2}''/,/^$mark /p" | sed '1d; $d'
+  printf '%s\n' "$output" | quietly grep -a "^$mark 0"
+}
+
+# appliance_wait SECONDS WHAT PATTERN: until the serial line has said it; shows its end when it does not.
+appliance_wait() {
+  local end=$((SECONDS + $1))
+  until grep -qaE "$3" "$WORK/$APPLIANCE.serial" 2>/dev/null; do
+    if [ $SECONDS -ge $end ] || ! kill -0 $APPLIANCE_PID 2>/dev/null; then
+      tail -n 40 "$WORK/$APPLIANCE.serial" >&2 || true
+      cat "$WORK/$APPLIANCE.qemu" >&2
+      appliance_picture "failed-$APPLIANCE" || true
+      die "$APPLIANCE: no sign of $2; the screen is build/appliance/failed-$APPLIANCE.png"
+    fi
+    sleep 0.3
+  done
+}
+
+appliance_stop() {
+  kill -KILL $APPLIANCE_PID 2>/dev/null || true
+  wait $APPLIANCE_PID 2>/dev/null || true
+}
+
+# appliance_server GUEST: sets APPLIANCE_SERVER, a directory with data/repo, keys and passphrase of a server that has GUEST as the image "small"; made once. It is
+# what published_desktop makes, and only read.
+appliance_server() {
+  local guest=$1
+  APPLIANCE_SERVER=$FLOE_CACHE/appliance-test-server-$(sha256sum "$guest" | cut -c1-16)
+  export APPLIANCE_SERVER
+  [ -d "$APPLIANCE_SERVER" ] || {
+    rm -rf "$APPLIANCE_SERVER.part"
+    mkdir -p "$APPLIANCE_SERVER.part/data/repo"
+    (umask 077; head -c 24 /dev/urandom | base64 >"$APPLIANCE_SERVER.part/passphrase")
+    set -- --repo "$APPLIANCE_SERVER.part/data/repo" --keys "$APPLIANCE_SERVER.part/keys" --passphrase-file "$APPLIANCE_SERVER.part/passphrase"
+    floe-policy init "$@" >&2
+    floe-image publish "$@" --name small --channel stable --os linux --firmware bios --memory 128 "$guest" >&2 || die 'publishing the small desktop'
+    mv "$APPLIANCE_SERVER.part" "$APPLIANCE_SERVER"
+  }
+}
+
+# appliance_tools COMMAND...: runs COMMAND in the tree with the tools that made the image; $WORK is /exchange.
+appliance_tools() {
+  local tools
+  tools=$(ls -d "$FLOE_CACHE"/appliance-tools-*[0-9a-f] | head -n 1)
+  unshare --mount bash -euc 'mkdir -p "$1/exchange"; mount --bind "$2" "$1/exchange"; exec chroot "$1" "${@:3}"' bash "$tools" "$WORK" "$@"
+}
