@@ -22,8 +22,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   if ((config == NULL) != (error != NULL))
     abort ();
   if (config != NULL
-      && (config->uid_base < 1000 || !floe_name_is_safe (config->group) || !g_path_is_absolute (config->state)
-          || !g_path_is_absolute (config->run)))
+      && (config->uid_base < 1000 || (config->group != NULL && !floe_name_is_safe (config->group))
+          || !g_path_is_absolute (config->state) || !g_path_is_absolute (config->run)))
     abort ();
   return 0;
 }
