@@ -115,7 +115,7 @@ enter_sandbox() {
   exit $status
 }
 
-# sandbox_ready: first call inside. /run and /tmp are fresh tmpfs, lo is up, the working directory is $WORK.
+# sandbox_ready: first call inside. /run, /tmp and /dev/shm are fresh tmpfs, lo is up, the working directory is $WORK.
 sandbox_ready() {
   local kept
   # A display's authority is kept by host name.
@@ -134,6 +134,8 @@ sandbox_ready() {
     esac
   done
   mount --rbind /run/tmp /tmp
+  # Semaphores and shared memory are named by process ids, which a sandbox has again.
+  [ ! -d /dev/shm ] || mount -t tmpfs -o mode=1777 tmpfs /dev/shm
   ip link set lo up
   cd "$WORK"
 }

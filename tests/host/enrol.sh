@@ -13,8 +13,6 @@ chmod 755 "$WORK"
 mount --bind "$WORK" /run/here
 mount --bind "$BUILD" /run/programs
 cd /run/here
-# faketime's semaphores have the names of process ids, which a sandbox has again.
-mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 WORK=/run/here BUILD=/run/programs PATH=/run/programs/bin:$PATH
 # Words before a command, never a function: a background job's pid must be the command's.
 as_agent=(setpriv --reuid=$AGENT --regid=$AGENT --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs --)

@@ -101,7 +101,7 @@ ip link set lan-bridge up
 chaser plain 0
 chaser both 1 six dns
 chaser lan 2 guest=192.0.2.50 peer=192.0.2.1 peermac=02:00:5e:00:53:01 guest6=2001:db8:52::f1:eff:fe00:2 peer6=2001:db8:52::1 lan six
-chaser inner 3 filtered six
+chaser inner 3 filtered near six
 # The neighbour and the machine that filters.
 quiet 4
 quiet 8

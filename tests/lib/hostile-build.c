@@ -264,6 +264,8 @@ hostile_guest_set (HostileGuest *guest, const char *word)
     guest->dns = TRUE;
   else if (g_str_equal (word, "lan"))
     guest->lan = TRUE;
+  else if (g_str_equal (word, "near"))
+    guest->near = TRUE;
   else
     return FALSE;
   return TRUE;

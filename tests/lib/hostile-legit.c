@@ -200,6 +200,8 @@ legit4 (const Legit *legit, GString *said)
   hostile_put (&frame, guest->peer, 4);
   g_string_append_printf (said, "arp %d", ask (legit, &frame, is_arp_reply, 0));
   g_string_append_printf (said, " dhcp %d", leased);
+  if (guest->near)
+    return;
 
   hostile_put_ether (&frame, guest, guest->peer_mac, ETH_P_IP);
   hostile_put_ip (&frame, guest->ip, world, 1, 8, 0, NULL, 0);
@@ -329,8 +331,12 @@ legit6 (const Legit *legit, GString *said)
 
   hostile_address6 (HOSTILE_WORLD6, world);
   g_string_append_printf (said, " nd %d", does_discovery (legit));
-  g_string_append_printf (said, " ra %d", legit->servers && does_solicitation (legit));
-  g_string_append_printf (said, " dhcp6 %d", legit->servers && does_dhcp6 (legit));
+  if (!guest->lan) { /* a LAN's are its own affair */
+    g_string_append_printf (said, " ra %d", legit->servers && does_solicitation (legit));
+    g_string_append_printf (said, " dhcp6 %d", legit->servers && does_dhcp6 (legit));
+  }
+  if (guest->near)
+    return;
 
   build_icmp6 (guest, &frame, guest->ip6, world, echo, sizeof echo, 64);
   g_string_append_printf (said, " icmp6 %d", ask (legit, &frame, is_icmp6, 129));

@@ -37,6 +37,7 @@ typedef struct {
   gboolean six;                  /* the card has IPv6; otherwise all of it is of class link */
   gboolean dns;                  /* the router answers DNS: asking it is no attack */
   gboolean lan;                  /* a LAN: ARP and ND for others on it are no attack */
+  gboolean near;                 /* nothing beyond the link answers, and the good guest does not ask */
   /* What frames claim: the truth, or a spoof. */
   uint8_t mac[6], ip[4], ip6[16], link6[16];
   gboolean truthful;
@@ -67,7 +68,7 @@ extern const size_t hostile_n_kinds;
 /* The truth about the card of SLOT: addresses as the host hands them out. Aborts on a slot that there is not: a mistake in
  * a test. */
 void hostile_guest_init (HostileGuest *guest, unsigned slot);
-/* "guest=A", "peer=A", "guest6=A", "peer6=A", "peermac=M", "six", "dns", "lan": changes what the slot says. FALSE: not such
+/* "guest=A", "peer=A", "guest6=A", "peer6=A", "peermac=M", "six", "dns", "lan", "near": changes what the slot says. FALSE: not such
  * a word. */
 gboolean hostile_guest_set (HostileGuest *guest, const char *word);
 /* Every kind under each of four spoofs (none, MAC, addresses, both), in guest->frames. */
