@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Rules are replaced again and again under a flood of hostile frames, with connections through the card that go on all the time: nothing
-# leaks and nothing is cut. 1,000 reloads; of the flood 3,000,000 frames, with --long 10,000,000.
+# leaks and nothing is cut. 1,000 reloads; of the flood 10,000,000 frames, with --long 50,000,000.
 . "$(dirname "$0")/../lib/host.sh"
 for program in ip nft socat dnsmasq; do need "$program"; done
 . "$SOURCE/tests/lib/net-world.sh"
-RELOADS=${RELOADS:-1000} FRAMES=${FRAMES:-3000000} CONNECTIONS=8
-[ -z "${FLOE_LONG:-}" ] || FRAMES=10000000
+RELOADS=${RELOADS:-1000} FRAMES=${FRAMES:-10000000} CONNECTIONS=8
+[ -z "${FLOE_LONG:-}" ] || FRAMES=50000000
 
 # Two policies that share what the connections need; the rest differs, maps and rates among it.
 rules() { # rules PREFIX: 20 rules that become maps, one with a rate
