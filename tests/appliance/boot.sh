@@ -58,7 +58,8 @@ first_start() {
 idle() {
   local memory processes
   appliance_picture 2-console
-  memory=$(appliance_shell 'cat /proc/meminfo' 60 | awk '/^MemTotal/ { t = $2 } /^MemAvailable/ { a = $2 } END { printf "%d", (t - a) / 1024 }')
+  memory=$(appliance_shell 'cat /proc/meminfo' 60 | awk '# a prompt may stand before
+    { for (i = 1; i < NF; i++) if ($i == "MemTotal:") t = $(i + 1); else if ($i == "MemAvailable:") a = $(i + 1) } END { printf "%d", (t - a) / 1024 }')
   appliance_shell 'ps -e -o pid= -o ppid= -o args=' 60 >processes
   processes=$(awk '/sh -i$/ { shell = $1 } NF { parent[$1] = $2; all[n++] = $1 }
     END { for (i = 0; i < n; i++) if (all[i] != 2 && parent[all[i]] != 2 && all[i] != shell && parent[all[i]] != shell) count++; print count }' processes)
