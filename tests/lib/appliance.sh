@@ -123,7 +123,7 @@ appliance_shell() {
       grep -qa "^$mark [0-9]" "$WORK/$APPLIANCE.answer" 2>/dev/null && break
       sleep 0.2
     done; } | socat -t 1 - "UNIX-CONNECT:$WORK/$APPLIANCE.shell" | stdbuf -oL tr -d '\r' | tee "$WORK/$APPLIANCE.answer")
-  printf '%s\n' "$output" | sed -n "/'${mark:0:2}''/,/^$mark /p" | sed '1d; $d'
+  printf '%s\n' "$output" | sed -n "/'${mark:0:2}''/,/^$mark /p" | sed '1d; $d; s,^# ,,'
   printf '%s\n' "$output" | quietly grep -a "^$mark 0"
 }
 
