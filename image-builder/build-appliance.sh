@@ -125,7 +125,7 @@ tree() (
 )
 
 # assemble ROOT-ARGUMENT... : make-root.sh in a copy of the tree $base, then make-disk.sh in one of $tools with the first at /tree. What they write
-# lies in memory: the trees stay as they were made, and an overlay wants an upper layer that is no overlay itself. Both have $work at /work.
+# lies in memory: the trees stay as they were made, and an overlay wants an upper layer that is no overlay itself. Both have $work at /exchange.
 assemble() {
   unshare --mount --pid --fork --kill-child=KILL bash -euc '
     base=$1 tools=$2 work=$3 parts=$4; shift 4
@@ -133,8 +133,8 @@ assemble() {
     for name in base tools; do
       mkdir -p /run/$name.upper /run/$name.work /run/$name
       mount -t overlay -o "lowerdir=${!name},upperdir=/run/$name.upper,workdir=/run/$name.work" overlay /run/$name
-      mkdir -p /run/$name/work /run/$name/parts
-      mount --bind "$work" /run/$name/work
+      mkdir -p /run/$name/exchange /run/$name/parts
+      mount --bind "$work" /run/$name/exchange
       mount --bind "$parts" /run/$name/parts
       mount -t proc proc /run/$name/proc
       mount --rbind /dev /run/$name/dev
@@ -144,8 +144,8 @@ assemble() {
         bash "/parts/$2" "${@:3}"
     }
     run /run/base make-root.sh "$@"
-    umount -l /run/base/work /run/base/parts /run/base/proc /run/base/dev
-    rmdir /run/base/work /run/base/parts
+    umount -l /run/base/exchange /run/base/parts /run/base/proc /run/base/dev
+    rmdir /run/base/exchange /run/base/parts
     mkdir -p /run/tools/tree
     mount --bind /run/base /run/tools/tree
     run /run/tools make-disk.sh "$@"

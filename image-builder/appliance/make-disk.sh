@@ -1,19 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# make-disk.sh VERSION SLOT FIRMWARE DEBUG: runs in a copy of the tree with the tools, the root's tree at /tree (build-appliance). Makes /work/out/{root,
+# make-disk.sh VERSION SLOT FIRMWARE DEBUG: runs in a copy of the tree with the tools, the root's tree at /tree (build-appliance). Makes /exchange/out/{root,
 # root.verity,floe.efi,disk,manifest}. Every time, UUID, salt and number is given: the same inputs are the same bits.
 set -euo pipefail
 shopt -s nullglob
 version=$1 slot_mib=${2%M} firmware=$3 debug=$4
-out=/work/out
+out=/exchange/out
 # uuid WORDS: 32 digits of their digest as a UUID; the same words give the same one.
 uuid() { printf '%s' "floe $version $*" | sha256sum | sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/'; }
 as_uuid() { sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/' <<<"$1"; }
 
 # The root: what `contents` names, and empty places to mount on.
-python3 /parts/select.py /tree /parts/contents ${firmware:+firmware} ${debug:+debug} >/work/selected
+python3 /parts/select.py /tree /parts/contents ${firmware:+firmware} ${debug:+debug} >/exchange/selected
 mkdir /root-image
-tar -C /tree --no-recursion -T /work/selected -cf - | tar -C /root-image -xpf -
+tar -C /tree --no-recursion -T /exchange/selected -cf - | tar -C /root-image -xpf -
 for directory in boot dev proc run sys tmp var etc; do mkdir -p "/root-image/$directory"; done
 rm -rf /root-image/var/lib
 for name in bin sbin lib lib64; do ln -sfn usr/$name /root-image/$name; done
@@ -25,8 +25,8 @@ chmod 1777 /root-image/tmp
 mkfs.erofs --quiet -zlz4hc,9 -C65536 -Eztailpacking -T"$SOURCE_DATE_EPOCH" -U"$(uuid root)" $out/root /root-image
 salt=$(printf '%s' "floe $version salt" | sha256sum | cut -c1-64)
 truncate -s %4096 $out/root
-veritysetup format --hash=sha256 --data-block-size=4096 --hash-block-size=4096 --salt="$salt" --uuid="$(uuid verity)" $out/root $out/root.verity >/work/verity
-hash=$(sed -n 's/^Root hash:[[:space:]]*//p' /work/verity)
+veritysetup format --hash=sha256 --data-block-size=4096 --hash-block-size=4096 --salt="$salt" --uuid="$(uuid verity)" $out/root $out/root.verity >/exchange/verity
+hash=$(sed -n 's/^Root hash:[[:space:]]*//p' /exchange/verity)
 blocks=$(($(stat -c %s $out/root) / 4096))
 
 # The initrd: floe-start and the drivers of disks with all that they need, uncompressed inside and numbered in their order.
@@ -45,7 +45,7 @@ done < <(for module in efivarfs erofs dm_verity virtio_blk virtio_scsi ahci ata_
   modprobe -d /tree --set-version "$release" --show-depends $module | awk '$1 == "insmod" { print $2 }'
 done | awk '!seen[$0]++')
 find $initrd -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-(cd $initrd && find . -mindepth 1 -printf '%P\n' | LC_ALL=C sort | cpio -o -H newc --quiet --reproducible -R 0:0) | zstd -q -19 -T1 >/work/initrd
+(cd $initrd && find . -mindepth 1 -printf '%P\n' | LC_ALL=C sort | cpio -o -H newc --quiet --reproducible -R 0:0) | zstd -q -19 -T1 >/exchange/initrd
 
 # The command line, locked: with Secure Boot systemd-stub takes no other.
 {
@@ -55,25 +55,25 @@ find $initrd -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
   # Nothing from outside: credentials, units, partitions by their type, another root.
   echo 'systemd.import_credentials=no systemd.gpt_auto=no systemd.getty_auto=no module.sig_enforce=1 vt.global_cursor_default=0'
   sed -E '/^#/d' /tree/usr/share/floe/appliance/cmdline 2>/dev/null
-} | paste -sd' ' | tr -d '\n' >/work/cmdline
+} | paste -sd' ' | tr -d '\n' >/exchange/cmdline
 sign() { faketime -f "$(date -u -d "@$SOURCE_DATE_EPOCH" '+%Y-%m-%d %H:%M:%S')" "$@"; }
-sign sbsign --key /work/sign.key --cert /work/sign.crt --output /work/boot.efi /usr/lib/systemd/boot/efi/systemd-bootx64.efi
-openssl pkey -in /work/sign.key -pubout -out /work/sign.pub
+sign sbsign --key /exchange/sign.key --cert /exchange/sign.crt --output /exchange/boot.efi /usr/lib/systemd/boot/efi/systemd-bootx64.efi
+openssl pkey -in /exchange/sign.key -pubout -out /exchange/sign.pub
 # The TPM's policy is signed for one phase, which floe-state.service begins and systemd-pcrphase-sysinit ends: no later program opens the state.
-sign ukify build --linux="/tree/boot/vmlinuz-$release" --initrd=/work/initrd --cmdline=@/work/cmdline --os-release=@/root-image/usr/lib/os-release \
-  --uname="$release" --stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub --pcr-private-key=/work/sign.key --pcr-public-key=/work/sign.pub --phases=enter-initrd \
-  --pcr-banks=sha256 --signtool=sbsign --secureboot-private-key=/work/sign.key --secureboot-certificate=/work/sign.crt --output=$out/floe.efi
+sign ukify build --linux="/tree/boot/vmlinuz-$release" --initrd=/exchange/initrd --cmdline=@/exchange/cmdline --os-release=@/root-image/usr/lib/os-release \
+  --uname="$release" --stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub --pcr-private-key=/exchange/sign.key --pcr-public-key=/exchange/sign.pub --phases=enter-initrd \
+  --pcr-banks=sha256 --signtool=sbsign --secureboot-private-key=/exchange/sign.key --secureboot-certificate=/exchange/sign.crt --output=$out/floe.efi
 
 # The boot partition.
-esp=/work/esp esp_mib=160
+esp=/exchange/esp esp_mib=160
 truncate -s ${esp_mib}M $esp
 mkfs.vfat --invariant -F 32 -S 512 -s 1 -i "$(uuid esp | cut -c1-8)" -n FLOE-BOOT $esp >/dev/null
-printf 'timeout menu-disabled\neditor no\nauto-entries no\nauto-firmware no\nsecure-boot-enroll off\n' >/work/loader.conf
+printf 'timeout menu-disabled\neditor no\nauto-entries no\nauto-firmware no\nsecure-boot-enroll off\n' >/exchange/loader.conf
 put() { touch -d "@$SOURCE_DATE_EPOCH" "$1"; mcopy -m -i $esp "$1" "::$2"; }
 mmd -i $esp ::/EFI ::/EFI/BOOT ::/EFI/Linux ::/loader
-put /work/boot.efi /EFI/BOOT/BOOTX64.EFI
+put /exchange/boot.efi /EFI/BOOT/BOOTX64.EFI
 put $out/floe.efi "/EFI/Linux/floe_$version+3.efi"
-put /work/loader.conf /loader/loader.conf
+put /exchange/loader.conf /loader/loader.conf
 
 # The disk: types by the Discoverable Partitions Specification, UUIDs of the first slot by the root hash.
 tree_mib=$(((slot_mib / 100 + 8) / 4 * 4))
@@ -99,8 +99,8 @@ dd if=$out/root.verity of=$out/disk bs=1M seek=$begin_at conv=notrunc,sparse sta
   echo "version=$version"
   echo "roothash=$hash"
   echo "kernel=$release"
-  echo "cmdline=$(cat /work/cmdline)"
-  echo "initrd_bytes=$(stat -c %s /work/initrd)"
+  echo "cmdline=$(cat /exchange/cmdline)"
+  echo "initrd_bytes=$(stat -c %s /exchange/initrd)"
   echo "root_bytes=$(stat -c %s $out/root)"
   echo 'files:'
   (cd /root-image && find . -type f -printf '%s %P\n' | LC_ALL=C sort -k2)

@@ -6,7 +6,7 @@ set -euo pipefail
 version=$1 firmware=$3 debug=$4
 
 # Unmet dependencies are an error: an image with half of what a program needs is found out now.
-dpkg --path-include='*' -i /work/in/endpoint.deb
+dpkg --path-include='*' -i /exchange/in/endpoint.deb
 cp -a --no-preserve=ownership /parts/root/. /
 [ -z "$debug" ] || cp -a --no-preserve=ownership /parts/debug/. /
 
@@ -29,7 +29,7 @@ ln -s ../run/systemd/resolve/resolv.conf /etc/resolv.conf
 rm -rf /etc/floe
 ln -s ../var/lib/floe/etc /etc/floe
 mkdir -p /usr/share/floe
-[ ! -e /work/in/root.json ] || install -m 644 /work/in/root.json /usr/share/floe/root.json
+[ ! -e /exchange/in/root.json ] || install -m 644 /exchange/in/root.json /usr/share/floe/root.json
 # No name has a password, and no program asks for one.
 sed -i -E 's/^([^:]*):[^:]*:/\1:x:/; s,:[^:]*$,:/usr/sbin/nologin,' /etc/passwd
 for file in sysctl modprobe; do
