@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/floe-agent.h"
-#include "agent/floe-confine.h"
 #include "agent/floe-enrol.h"
 #include "agent/floe-setup.h"
 #include "common/floe-cli.h"
+#include "common/floe-confine.h"
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
 
@@ -92,7 +92,7 @@ run (const Arguments *arguments, GError **error)
   if (!refuse_root (error))
     return FALSE;
   config = read_config (arguments->config, error);
-  if (config == NULL || !floe_confine (error))
+  if (config == NULL || !floe_confine (NULL, error))
     return FALSE;
   setup = floe_setup_new (config);
   if (config->url == NULL && !floe_setup_run (setup))
@@ -136,7 +136,7 @@ enrol_directly (const char *path, const char *address, const char *code, GError 
     return FALSE;
   if (config->url != NULL)
     return floe_error_set (error, FLOE_ERROR_BUSY, "this endpoint has a server already: %s", config->url);
-  if (!floe_confine (error) || !floe_enrol (config, &options, NULL, &problem, error))
+  if (!floe_confine (NULL, error) || !floe_enrol (config, &options, NULL, &problem, error))
     return FALSE;
   g_print ("enrolled  %s\ngroup     %s\nserver    %s\n", config->id, config->group, config->url);
   return TRUE;

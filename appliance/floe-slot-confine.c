@@ -1,60 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "appliance/floe-slot-confine.h"
+#include "common/floe-confine.h"
 
 #include <cap-ng.h>
-#include <errno.h>
-#include <seccomp.h>
-#include <sys/prctl.h>
 
-/* A list of what is refused, for the reason that agent/floe-confine.c gives. */
-static const char *const refused[] = {
-  "socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "execve", "execveat", "ptrace", "process_vm_readv",
-  "process_vm_writev", "kcmp", "pidfd_getfd", "mount", "umount2", "umount", "pivot_root", "chroot", "fsopen", "fsmount", "fsconfig", "fspick",
-  "move_mount", "open_tree", "mount_setattr", "unshare", "setns", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup",
-  "io_uring_enter", "io_uring_register", "keyctl", "add_key", "request_key", "init_module", "finit_module", "delete_module", "kexec_load",
-  "kexec_file_load", "reboot", "swapon", "swapoff", "acct", "quotactl", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex",
-  "sethostname", "setdomainname", "open_by_handle_at", "name_to_handle_at", "iopl", "ioperm", "personality", "vhangup", "syslog",
-  "modify_ldt", "mknod", "mknodat", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "capset",
-};
-
-static gboolean
-add_rules (scmp_filter_ctx filter, GError **error)
-{
-  for (size_t i = 0; i < G_N_ELEMENTS (refused); i++) {
-    int number = seccomp_syscall_resolve_name (refused[i]);
-    int status = number == __NR_SCMP_ERROR ? 0 : seccomp_rule_add (filter, SCMP_ACT_ERRNO (EPERM), number, 0);
-
-    /* EDOM: not of this architecture. */
-    if (status < 0 && status != -EDOM)
-      return floe_error_set_errno (error, -status, "seccomp: refuse %s", refused[i]);
-  }
-  return TRUE;
-}
-
-static gboolean
-load_filter (GError **error)
-{
-  scmp_filter_ctx filter = seccomp_init (SCMP_ACT_ALLOW);
-  int status;
-  gboolean ok;
-
-  if (filter == NULL)
-    return floe_error_set (error, FLOE_ERROR_NO_SPACE, "no memory for a system call filter");
-  ok = add_rules (filter, error);
-  status = ok ? seccomp_load (filter) : 0;
-  seccomp_release (filter);
-  if (status < 0)
-    return floe_error_set_errno (error, -status, "load the system call filter");
-  return ok;
-}
+/* What it has no use for beyond what nobody has. */
+static const char *const refused[] = { "socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", NULL };
 
 gboolean
 floe_slot_confine (GError **error)
 {
-  if (prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-    return floe_error_set_errno (error, errno, "give up new privileges");
   capng_clear (CAPNG_SELECT_BOTH);
   if (capng_apply (CAPNG_SELECT_CAPS) < 0)
     return floe_error_set (error, FLOE_ERROR_FAILED, "capabilities cannot be given up");
-  return load_filter (error);
+  return floe_confine (refused, error);
 }
