@@ -12,13 +12,8 @@
 # shipped image, and that shell, which is left out of the counts.
 before_sandbox() {
   . "$SOURCE/packaging/lib/endpoint.sh"
-  . "$SOURCE/tests/lib/vm.sh"
   . "$SOURCE/tests/lib/appliance.sh"
-  # Its initrd and its tree make the small desktop; nothing is compiled for it.
-  FLOE_VM_BUILD=none vm_prepare
-  GUEST=$(vm_guest appliance-guest-init.sh virtio_pci virtio_blk virtio_net virtio_console)
-  appliance_server "$GUEST"
-  appliance_prepare --root "$APPLIANCE_SERVER/data/repo/metadata/1.root.json"
+  appliance_prepare
 }
 . "$(dirname "$0")/../lib/host.sh"
 . "$SOURCE/packaging/lib/endpoint.sh"

@@ -7,12 +7,13 @@
 #   appliance_world
 #   appliance_disk one; appliance_start one
 #
-# appliance_prepare sets APPLIANCE_DEBUG: the image made with --debug, by the content of packages, trees and options.
-# A machine NAME has: NAME.disk (what it writes over the image), NAME.tpm/, NAME.vars, NAME.serial (all that came on its serial line), NAME.qmp. One runs at
+# appliance_prepare sets APPLIANCE_DEBUG: the image made with --debug, by the content of packages, trees and options; and APPLIANCE_SERVER (below).
+# A machine NAME has: NAME.disk (what it writes over the image), NAME.tpm/, NAME.vars, NAME.serial (what came on its serial line since it was started), NAME.qmp. One runs at
 # a time. Settings before appliance_start: APPLIANCE_MEMORY (MiB, 2048), APPLIANCE_ARGS (array, more for QEMU), APPLIANCE_FIRMWARE (a prefix of OVMF's).
 
 . "$SOURCE/tests/lib/debian13.sh"
 . "$SOURCE/tests/lib/trixie.sh"
+. "$SOURCE/tests/lib/vm.sh"
 
 APPLIANCE_PICTURES=$SOURCE/build/appliance
 
@@ -27,11 +28,15 @@ appliance_packages() {
   "$SOURCE/packaging/deb/build" "$tree" "$SOURCE/build/debs" >/dev/null || die 'packaging/deb/build'
   exec 6>&-
 }
+# The image trusts APPLIANCE_SERVER's root, so that all tests start one and the same; it is made once.
 appliance_prepare() {
   need qemu-system-x86_64
   need swtpm
+  # Kernel and tree of the test machine make the small desktop; nothing is compiled for it.
+  FLOE_VM_BUILD=none vm_prepare
+  appliance_server "$(vm_guest appliance-guest-init.sh virtio_pci virtio_blk virtio_net virtio_console)"
   appliance_packages
-  APPLIANCE_DEBUG=$(appliance_image debug --debug "$@") || die 'the image with --debug'
+  APPLIANCE_DEBUG=$(appliance_image debug --debug --root "$APPLIANCE_SERVER/data/repo/metadata/1.root.json") || die 'the image with --debug'
   export APPLIANCE_DEBUG
 }
 
@@ -81,6 +86,8 @@ appliance_start() {
   local name=$1 tpm=${2:-$1} code=${APPLIANCE_FIRMWARE:-/usr/share/OVMF/OVMF_CODE_4M.fd} trusted=() machine=q35
   APPLIANCE=$name
   rm -f "$WORK/$name".{qmp,shell,swtpm}
+  # What an earlier start has said is not said by this one.
+  [ ! -e "$WORK/$name.serial" ] || mv "$WORK/$name.serial" "$WORK/$name.serial.before"
   if [ "$tpm" != none ]; then
     mkdir -p "$WORK/$tpm.tpm"
     swtpm socket --tpm2 --tpmstate dir="$WORK/$tpm.tpm" --ctrl type=unixio,path="$WORK/$name.swtpm" --terminate >"$WORK/$name.swtpm.log" 2>&1 &
