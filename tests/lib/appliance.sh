@@ -9,7 +9,8 @@
 #
 # appliance_prepare sets APPLIANCE_DEBUG: the image made with --debug, by the content of packages, trees and options; and APPLIANCE_SERVER (below).
 # A machine NAME has: NAME.disk (what it writes over the image), NAME.tpm/, NAME.vars, NAME.serial (what came on its serial line since it was started), NAME.qmp. One runs at
-# a time. Settings before appliance_start: APPLIANCE_MEMORY (MiB, 2048), APPLIANCE_ARGS (array, more for QEMU), APPLIANCE_FIRMWARE (a prefix of OVMF's).
+# a time. Settings before appliance_start: APPLIANCE_MEMORY (MiB, 2048), APPLIANCE_ARGS (array, more for QEMU), APPLIANCE_FIRMWARE (a file of OVMF's),
+# APPLIANCE_NETWORK (none: no cable, and no appliance_world).
 
 . "$SOURCE/tests/lib/debian13.sh"
 . "$SOURCE/tests/lib/trixie.sh"
@@ -84,6 +85,9 @@ appliance_boot_file() { mcopy -o -i "$WORK/$1.disk@@1M" "$2" "::$3"; }
 # appliance_start NAME [TPM]: TPM is another machine's name, or none.
 appliance_start() {
   local name=$1 tpm=${2:-$1} code=${APPLIANCE_FIRMWARE:-/usr/share/OVMF/OVMF_CODE_4M.fd} trusted=() machine=q35
+  # Words and no function before a job's command: its pid is then QEMU's, and appliance_stop ends that.
+  local world=(ip netns exec outside) network=(-netdev tap,id=net,ifname=uplink,script=no,downscript=no -device virtio-net-pci,netdev=net,romfile=)
+  [ "${APPLIANCE_NETWORK:-}" != none ] || world=() network=(-nic none)
   APPLIANCE=$name
   rm -f "$WORK/$name".{qmp,shell,swtpm}
   # What an earlier start has said is not said by this one.
@@ -96,12 +100,12 @@ appliance_start() {
   fi
   # Firmware with Secure Boot keeps its variables in memory that only its own mode reaches.
   case $code in *secboot*) machine=q35,smm=on trusted+=(-global driver=cfi.pflash01,property=secure,value=on) ;; esac
-  outside qemu-system-x86_64 -nodefaults -no-user-config -M $machine -accel tcg,thread=multi -cpu max -smp 1 -m "${APPLIANCE_MEMORY:-2048}" \
+  ${world[@]+"${world[@]}"} qemu-system-x86_64 -nodefaults -no-user-config -M $machine -accel tcg,thread=multi -cpu max -smp 1 -m "${APPLIANCE_MEMORY:-2048}" \
     -display none -rtc base=utc \
     -drive if=pflash,unit=0,format=raw,readonly=on,file="$code" -drive if=pflash,unit=1,format=raw,file="$WORK/$name.vars" \
     -drive if=none,id=disk,format=raw,file="$WORK/$name.disk",discard=unmap -device virtio-blk-pci,drive=disk,bootindex=1 \
     -device virtio-vga,xres=1280,yres=800 -device virtio-keyboard-pci -device virtio-tablet-pci -device virtio-rng-pci -device qemu-xhci,id=usb \
-    -netdev tap,id=net,ifname=uplink,script=no,downscript=no -device virtio-net-pci,netdev=net,romfile= \
+    "${network[@]}" \
     -chardev "socket,id=serial,path=$WORK/$name.shell,server=on,wait=off,logfile=$WORK/$name.serial,logappend=on" -serial chardev:serial \
     -qmp "unix:$WORK/$name.qmp,server=on,wait=off" ${trusted[@]+"${trusted[@]}"} ${APPLIANCE_ARGS[@]+"${APPLIANCE_ARGS[@]}"} \
     </dev/null >"$WORK/$name.qemu" 2>&1 &
