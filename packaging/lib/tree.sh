@@ -3,7 +3,7 @@
 
 # tree_inside TREE PLACE COMMAND...: runs COMMAND in TREE, with this checkout at /source, read-only, and the directory PLACE at /build. Over the
 # tree lies what the command writes, in memory: the tree is shared and stays as it was made, and overlayfs wants an upper layer that
-# is no overlay itself, which a container's disk may be.
+# is no overlay itself, which a container's disk may be. A compiler cache of the caller's (CCACHE_DIR) is at /ccache.
 tree_inside() {
   local tree=$1 place=$2; shift 2
   mkdir -p "$place"
@@ -16,6 +16,7 @@ tree_inside() {
     mount --bind "$source" /run/root/source
     mount -o remount,ro,bind /run/root/source
     mount --bind "$place" /run/root/build
+    [ -z "${CCACHE_DIR:-}" ] || { mkdir -p "$CCACHE_DIR" /run/root/ccache; mount --bind "$CCACHE_DIR" /run/root/ccache; }
     mount -t proc proc /run/root/proc
     mount --rbind /dev /run/root/dev
     exec chroot /run/root /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TMPDIR=/tmp "$@"
@@ -26,7 +27,8 @@ tree_inside() {
 # with the same bits wherever NAME is. Built once and then as needed; who comes meanwhile waits. Prints the end of what the build
 # said when it fails, and fails.
 tree_build() {
-  local tree=$1 place=$2 name=$3 compiler=$4 status=0; shift 4
+  local tree=$1 place=$2 name=$3 compiler=$4 status=0 launcher=; shift 4
+  [ -z "${CCACHE_DIR:-}" ] || [ ! -x "$tree/usr/bin/ccache" ] || launcher=ccache
   mkdir -p "$place"
   exec 8>"$place/$name.lock"
   flock 8
@@ -34,9 +36,9 @@ tree_build() {
     { [ -e "$place/$name/build.ninja" ] && grep -qx CMAKE_INSTALL_PREFIX:PATH=/usr "$place/$name/CMakeCache.txt"; } || {
       rm -rf "${place:?}/$name" &&
         tree_inside "$tree" "$place" CC="$compiler" CFLAGS="-ffile-prefix-map=/build/$name=build -ffile-prefix-map=/source=source" \
-          cmake -G Ninja -S /source -B "/build/$name" -DCMAKE_INSTALL_PREFIX=/usr
+          cmake -G Ninja -S /source -B "/build/$name" -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_C_COMPILER_LAUNCHER="$launcher"
     } &&
-      tree_inside "$tree" "$place" ninja -C "/build/$name" "$@"
+      tree_inside "$tree" "$place" CCACHE_DIR=/ccache CCACHE_BASEDIR=/build CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=3G ninja -C "/build/$name" "$@"
   } >"$place/$name.log" 2>&1 8>&- || status=$?
   exec 8>&-
   [ $status = 0 ] || { grep -A12 -m3 FAILED "$place/$name.log" || tail -n 30 "$place/$name.log"; }

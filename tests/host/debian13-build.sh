@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # The C code builds with Debian 13's gcc and clang, warnings being errors, and its unit tests pass there: what the appliance runs.
 before_sandbox() {
   . "$SOURCE/tests/lib/debian13.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # A hostile guest in every phase of a machine's life, under the real floe-hypervisord and in every mode: its taps are flooded from the moment
 # that they are there (before they are up, before rules are in force) by somebody who has taken them out of hypervisord's and QEMU's own
 # descriptors, while a good guest on the same tap asks for what policy allows. What arrives beyond the filter is counted: nothing hostile may,

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # Networks of mode vlan and bridge, and vhost-net, under Debian 13's kernel in a test machine: the host that runs the tests need not have them.
 before_sandbox() {
   . "$SOURCE/tests/lib/vm.sh"

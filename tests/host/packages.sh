@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # The .debs: made twice, in two places, they have the same bits; they install into a Debian 13 tree that has what they depend on and no more; users,
 # directories, owners and modes are right there, programs run, bus and polkit know who may what; removed and purged, nothing is left.
 before_sandbox() { . "$SOURCE/tests/lib/packages.sh"; packages_prepare; }
@@ -8,7 +9,8 @@ before_sandbox() { . "$SOURCE/tests/lib/packages.sh"; packages_prepare; }
 
 say 'the same packages again, compiled in another place'
 rm -rf "$WORK/again"
-"$SOURCE/packaging/deb/build" --name again "$(debian13_tree)" "$WORK/again" >built 2>build.log || { cat build.log; die 'the second build'; }
+# Compiled, and not taken from what the first build left.
+CCACHE_DIR= "$SOURCE/packaging/deb/build" --name again "$(debian13_tree)" "$WORK/again" >built 2>build.log || { cat build.log; die 'the second build'; }
 [ "$(wc -l <built)" = 3 ] || { cat built; die 'three packages wanted'; }
 (cd "$DEBS" && sha256sum ./*.deb) >first
 (cd "$WORK/again" && sha256sum ./*.deb) >second

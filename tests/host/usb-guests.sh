@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # A real guest on KVM in a machine with Debian 13's kernel gets the USB devices that policy gives it and sees no other: it mounts the stick that is
 # allowed and writes to it, cannot write to the one that is read-only, past the file system neither, and never sees the one that is blocked. What is
 # pulled goes; what it has outlives the daemon, and is shut when the machine ends. The guest itself says what it saw, in its disk.

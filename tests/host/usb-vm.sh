@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 # The USB gate against real devices and hostile ones, in a machine with Debian 13's kernel: QEMU's own devices plugged and pulled while the real
 # hypervisord runs, and a device for each way of cheating. The kernel's own tracing says which driver was bound when.
 before_sandbox() {

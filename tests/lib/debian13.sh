@@ -10,7 +10,7 @@ debian13_tree() {
   local packages
   need mmdebstrap
   mapfile -t packages < <(awk '/^#/ || /^$/ { next } /^\[/ { on = $0 == "[build]" || $0 == "[deb]"; next } on && !/\?$/' "$SOURCE/packaging/packages")
-  "$SOURCE/tests/lib/trixie.sh" build "${packages[@]}" clang qemu-utils
+  "$SOURCE/tests/lib/trixie.sh" build "${packages[@]}" clang qemu-utils ccache
 }
 
 # debian13_inside TREE COMMAND...: tree_inside with build/debian13 at /build.
