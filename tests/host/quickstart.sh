@@ -40,6 +40,9 @@ cd "$SOURCE/build/quickstart"
 pictures_differ 1-machines-streaming.png 2-desktop-one.png || die 'pictures 1 and 2 are the same'
 pictures_differ 2-desktop-one.png 3-desktop-two-after-hotkey.png || die 'the hotkey changed nothing on the screen'
 check_leftovers quickstart
+# The run below begins with an empty directory.
+mkdir -p "$SOURCE/build/test-logs/quickstart"
+cp ./*.png "$SOURCE/build/test-logs/quickstart/"
 
 # A shell's background jobs ignore SIGINT; a person's terminal does not.
 env --default-signal=INT "$SOURCE/packaging/quickstart" >"$SOURCE/build/quickstart-interrupted.log" 2>&1 &
