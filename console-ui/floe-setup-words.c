@@ -78,6 +78,7 @@ words_of (const char *id, const char *state, gboolean *detailed)
     { "tpm", "works", N_ ("TPM 2.0"), FALSE },
     { "tpm", "absent", N_ ("None, or turned off in the firmware: what is stored here is not bound to this computer."), FALSE },
     { "tpm", "closed", N_ ("Cannot be reached: what is stored here is not bound to this computer."), FALSE },
+    { "tpm", "unused", N_ ("TPM 2.0; what is stored here was made without it and is not bound to this computer."), FALSE },
     { "tpm", "old", N_ ("Too old: what is stored here is not bound to this computer."), FALSE },
     { "secure-boot", "on", N_ ("On"), FALSE },
     { "secure-boot", "off", N_ ("Off: this computer starts whatever is put into it. Turn it on in the firmware."), FALSE },

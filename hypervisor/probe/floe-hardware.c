@@ -145,6 +145,19 @@ check_memory (GPtrArray *items, const char *root)
   }
 }
 
+/* Of the appliance, whether its state was sealed to the TPM: docs/appliance.md. FALSE where nothing says so. */
+static gboolean
+state_is_open (const char *root)
+{
+  g_autofree char *path = g_strdup_printf ("%s/run/floe/state.conf", root), *protection = NULL;
+  g_autoptr (GKeyFile) state = g_key_file_new ();
+
+  if (g_key_file_load_from_file (state, path, G_KEY_FILE_NONE, NULL))
+    protection = g_key_file_get_string (state, "state", "protection", NULL);
+  return g_strcmp0 (protection, "none") == 0;
+}
+
+/* By sysfs and not by /dev, of which a unit may see less. The kernel makes tpmrm0 for a TPM 2.0 (drivers/char/tpm/tpm-chip.c). */
 static void
 check_tpm (GPtrArray *items, const char *root)
 {
@@ -153,12 +166,14 @@ check_tpm (GPtrArray *items, const char *root)
   if (!exists (root, "sys/class/tpm/tpm0"))
     add (items, "tpm", "absent", FLOE_HARDWARE_NOTE, "",
          "No TPM, or it is turned off in the firmware: what is stored is not bound to this computer.");
-  else if (strcmp (version, "2") == 0 && exists (root, "dev/tpmrm0"))
-    add (items, "tpm", "works", FLOE_HARDWARE_GOOD, "", "TPM 2.0.");
-  else if (strcmp (version, "2") == 0)
-    add (items, "tpm", "closed", FLOE_HARDWARE_NOTE, "", "There is a TPM 2.0, and no way to it (/dev/tpmrm0): what is stored is not bound to this computer.");
-  else
+  else if (strcmp (version, "2") != 0)
     add (items, "tpm", "old", FLOE_HARDWARE_NOTE, "", "The TPM is older than 2.0 and is not used: what is stored is not bound to this computer.");
+  else if (!exists (root, "sys/class/tpmrm/tpmrm0"))
+    add (items, "tpm", "closed", FLOE_HARDWARE_NOTE, "", "There is a TPM 2.0, and no way to it (tpmrm0): what is stored is not bound to this computer.");
+  else if (state_is_open (root))
+    add (items, "tpm", "unused", FLOE_HARDWARE_NOTE, "", "TPM 2.0; what is stored was made without it and is not bound to this computer.");
+  else
+    add (items, "tpm", "works", FLOE_HARDWARE_GOOD, "", "TPM 2.0.");
 }
 
 static void

@@ -97,7 +97,11 @@ test_items (void)
   expect (root, "tpm", "old", FLOE_HARDWARE_NOTE, "");
   put (root, "sys/class/tpm/tpm0/tpm_version_major", "2\n", -1);
   expect (root, "tpm", "closed", FLOE_HARDWARE_NOTE, "");
-  put (root, "dev/tpmrm0", "", -1);
+  put (root, "sys/class/tpmrm/tpmrm0/dev", "", -1);
+  expect (root, "tpm", "works", FLOE_HARDWARE_GOOD, "");
+  put (root, "run/floe/state.conf", "[state]\nprotection=none\n", -1);
+  expect (root, "tpm", "unused", FLOE_HARDWARE_NOTE, "");
+  put (root, "run/floe/state.conf", "[state]\nprotection=tpm\n", -1);
   expect (root, "tpm", "works", FLOE_HARDWARE_GOOD, "");
 
   put (root, "sys/firmware/efi/systab", "", -1);
