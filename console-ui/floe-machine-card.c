@@ -132,7 +132,8 @@ card_make_buttons (FloeMachineCard *card)
   g_signal_connect_swapped (card->primary, "clicked", G_CALLBACK (on_primary), card);
   card->more = gtk_menu_button_new ();
   gtk_widget_set_name (card->more, "more");
-  gtk_container_add (GTK_CONTAINER (card->more), gtk_image_new_from_icon_name ("view-more-symbolic", GTK_ICON_SIZE_BUTTON));
+  /* One of the icons that GTK has in itself: the appliance reads no SVG. */
+  gtk_container_add (GTK_CONTAINER (card->more), gtk_image_new_from_icon_name ("open-menu-symbolic", GTK_ICON_SIZE_BUTTON));
   gtk_widget_set_tooltip_text (card->more, _ ("More actions"));
   atk_object_set_name (gtk_widget_get_accessible (card->more), _ ("More actions"));
   card->menu = gtk_popover_new (card->more);
