@@ -163,12 +163,13 @@ floe_enrol_get (const char *url, GCancellable *cancellable, FloeEnrolResponse *r
 static CurlList *
 make_headers (const char *proof, const char *signature)
 {
-  g_autofree char *proof_line = g_strconcat (FLOE_ENROL_PROOF_HEADER ": ", proof, NULL);
+  g_autofree char *proof_line = proof != NULL ? g_strconcat (FLOE_ENROL_PROOF_HEADER ": ", proof, NULL) : NULL;
   g_autofree char *signature_line = g_strconcat (FLOE_ENROL_SIGNATURE_HEADER ": ", signature, NULL);
   CurlList *headers = curl_slist_append (NULL, "Content-Type: application/json");
 
   headers = curl_slist_append (headers, "Expect:");
-  headers = curl_slist_append (headers, proof_line);
+  if (proof_line != NULL)
+    headers = curl_slist_append (headers, proof_line);
   return curl_slist_append (headers, signature_line);
 }
 

@@ -3,14 +3,16 @@
 
 #include "common/floe-fd.h"
 #include "common/floe-json.h"
+#include "server-sync/enrol/floe-appliance-report.h"
 #include "server-sync/image/floe-appliance-info.h"
 
 #include <string.h>
 
 #define FORM 1
 #define RECORD "record.json"
-#define REPORT "report.json"
 #define RECORD_MAX 4096
+
+G_STATIC_ASSERT (FLOE_SLOT_FAILED_MAX == FLOE_APPLIANCE_FAILED_MAX);
 
 gboolean
 floe_slot_record_load (int dir, FloeSlotRecord *record, GError **error)
@@ -111,13 +113,10 @@ floe_slot_record_add_failed (FloeSlotRecord *record, int64_t version)
 gboolean
 floe_slot_report_save (int dir, const FloeSlotReport *report, const FloeSlotRecord *record, GError **error)
 {
-  json_t *root = json_object ();
+  FloeApplianceReport said = { .running = report->running, .next = report->next, .offered = report->offered, .n_failed = record->n_failed };
 
-  json_object_set_new (root, "floe-slot", json_integer (FORM));
-  json_object_set_new (root, "running", json_integer (report->running));
-  json_object_set_new (root, "next", json_integer (report->next));
-  json_object_set_new (root, "offered", json_integer (report->offered));
-  json_object_set_new (root, "failed", failed_value (record));
-  json_object_set_new (root, "problem", json_string (report->problem));
-  return save (dir, REPORT, root, 0644, error);
+  for (size_t i = 0; i < record->n_failed; i++)
+    said.failed[i] = record->failed[i];
+  floe_appliance_report_set_problem (&said, report->problem);
+  return save (dir, FLOE_APPLIANCE_REPORT_NAME, floe_appliance_report_value (&said), 0644, error);
 }

@@ -7,7 +7,7 @@
 
 /* What floe-slot remembers, in STATE/slot/record.json, root's alone. */
 
-#define FLOE_SLOT_FAILED_MAX 32
+#define FLOE_SLOT_FAILED_MAX 32 /* as FLOE_APPLIANCE_FAILED_MAX */
 
 typedef struct {
   gint64 clock;    /* the highest time ever seen, seconds since 1970 */

@@ -83,6 +83,7 @@ link_read (FloeLink *link)
   settings->policy_group = floe_text_plain (floe_ui_hypervisor1_get_policy_group (hypervisor), BANNER_MAX_CHARS);
   settings->policy_problem = floe_text_plain (floe_ui_hypervisor1_get_policy_problem (hypervisor), SENTENCE_MAX_CHARS);
   settings->policy_version = floe_ui_hypervisor1_get_policy_version (hypervisor);
+  settings->update_ready = floe_ui_hypervisor1_get_update_ready (hypervisor);
   settings->switch_next = lookup_plain (console, "switch_next", BANNER_MAX_CHARS);
   settings->switch_previous = lookup_plain (console, "switch_previous", BANNER_MAX_CHARS);
   settings->switch_list = lookup_plain (console, "switch_list", BANNER_MAX_CHARS);
@@ -143,18 +144,42 @@ floe_link_check_hardware (FloeLink *link)
 }
 
 static void
-on_answered (GObject *source, GAsyncResult *result, gpointer data)
+link_tell_trouble (FloeLink *link, GError *error)
 {
-  g_autoptr (FloeLink) link = data;
-  g_autoptr (GError) error = NULL;
   g_autofree char *text = NULL;
 
-  if (floe_ui_hypervisor1_call_answer_usb_finish (FLOE_UI_HYPERVISOR1 (source), result, &error)
-      || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
   g_dbus_error_strip_remote_error (error);
   text = floe_text_plain (error->message, SENTENCE_MAX_CHARS);
   g_signal_emit (link, signals[TROUBLE], 0, text);
+}
+
+static void
+on_answered (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (FloeLink) link = data;
+  g_autoptr (GError) error = NULL;
+
+  if (!floe_ui_hypervisor1_call_answer_usb_finish (FLOE_UI_HYPERVISOR1 (source), result, &error))
+    link_tell_trouble (link, error);
+}
+
+static void
+on_restarting (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (FloeLink) link = data;
+  g_autoptr (GError) error = NULL;
+
+  if (!floe_ui_hypervisor1_call_restart_for_update_finish (FLOE_UI_HYPERVISOR1 (source), result, &error))
+    link_tell_trouble (link, error);
+}
+
+void
+floe_link_restart_for_update (FloeLink *link)
+{
+  if (link->hypervisor != NULL)
+    floe_ui_hypervisor1_call_restart_for_update (link->hypervisor, link->cancellable, on_restarting, g_object_ref (link));
 }
 
 void

@@ -26,6 +26,8 @@ void floe_link_check_hardware (FloeLink *link);
 GVariant *floe_link_usb_devices (FloeLink *link);
 /* Refusals come as signal "trouble" (text). */
 void floe_link_answer_usb (FloeLink *link, const char *path, guint64 connection, const char *choice, gboolean remember);
+/* Refusals come as signal "trouble" (text). */
+void floe_link_restart_for_update (FloeLink *link);
 /* The machine on the screen, "" for none. Told again to a hypervisord that comes back. */
 void floe_link_set_front (FloeLink *link, const char *front);
 
@@ -34,6 +36,7 @@ typedef struct {
   char *version, *accelerator, *accelerator_reason;
   char *policy_group, *policy_problem;
   guint64 policy_version;
+  guint64 update_ready; /* version of the appliance that the next restart starts; 0: none */
   char *switch_next, *switch_previous, *switch_list; /* GTK accelerators, as received */
   gboolean kiosk;
   char *banner;

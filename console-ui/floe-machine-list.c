@@ -14,7 +14,7 @@
 struct _FloeMachineList {
   GtkBox parent;
   FloeLink *link;
-  GtkWidget *banner, *reconnecting, *policy_problem, *marks, *list, *empty, *hints, *footer;
+  GtkWidget *banner, *reconnecting, *policy_problem, *marks, *update, *update_words, *list, *empty, *hints, *footer;
   GtkWidget *language, *language_items;
 };
 
@@ -91,6 +91,40 @@ marks_text (void)
                       open ? _ ("This computer has no TPM: whoever takes its disk can read what is on it.") : "", NULL);
 }
 
+/* A new version of the appliance is there; when it starts, a person says. */
+static void
+update_update (FloeMachineList *list, guint64 ready)
+{
+  /* Translators: %llu is the number of a version. */
+  g_autofree char *words = g_strdup_printf (_ ("Update ready (version %llu). Open desktops are kept over the restart."), (unsigned long long) ready);
+
+  floe_label_set (list->update_words, ready != 0 ? words : "");
+  gtk_widget_set_visible (list->update, ready != 0);
+}
+
+static void
+on_restart (FloeMachineList *list)
+{
+  floe_link_restart_for_update (list->link);
+}
+
+static GtkWidget *
+list_make_update (FloeMachineList *list)
+{
+  GtkWidget *button = floe_button_new (_ ("Re_start now"), "update-restart", NULL);
+
+  list->update = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
+  list->update_words = floe_label_new ("update-words", 0);
+  gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
+  g_signal_connect_swapped (button, "clicked", G_CALLBACK (on_restart), list);
+  gtk_box_pack_start (GTK_BOX (list->update), list->update_words, TRUE, TRUE, 0);
+  gtk_box_pack_end (GTK_BOX (list->update), button, FALSE, FALSE, 0);
+  gtk_style_context_add_class (gtk_widget_get_style_context (list->update), "update-strip");
+  gtk_widget_show_all (list->update);
+  gtk_widget_set_no_show_all (list->update, TRUE);
+  return list->update;
+}
+
 static void
 list_update (FloeMachineList *list)
 {
@@ -106,6 +140,7 @@ list_update (FloeMachineList *list)
                   was_up && !up ? _ ("Reconnecting to the desktop service… Open desktops keep running.") : "");
   floe_label_set (list->policy_problem, problem);
   floe_label_set (list->marks, marks);
+  update_update (list, settings->update_ready);
   floe_label_set (list->hints, hints);
   floe_label_set (list->footer, footer);
   if (!was_up)
@@ -299,6 +334,7 @@ list_build (FloeMachineList *list)
   gtk_box_pack_start (GTK_BOX (column), list->reconnecting, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (column), list->policy_problem, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (column), list->marks, FALSE, FALSE, 0);
+  gtk_box_pack_start (GTK_BOX (column), list_make_update (list), FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (column), list->list, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (column), list->empty, FALSE, FALSE, 24);
   gtk_widget_set_halign (column, GTK_ALIGN_CENTER);

@@ -21,6 +21,7 @@ static const struct {
   { HYPERVISOR, "CheckHardware", CONSOLE },
   { HYPERVISOR, "AnswerUsb", CONSOLE },
   { HYPERVISOR, "SetSituation", CONSOLE },
+  { HYPERVISOR, "RestartForUpdate", CONSOLE },
   { MACHINE, "Start", CONTROL },
   { MACHINE, "Stop", CONTROL },
   { MACHINE, "Reset", CONTROL },

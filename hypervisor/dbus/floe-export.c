@@ -3,6 +3,7 @@
 
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
+#include "hypervisor/dbus/floe-update.h"
 #include "hypervisor/floe-hypervisor-dbus.h"
 #include "hypervisor/probe/floe-hardware.h"
 
@@ -37,6 +38,7 @@ struct _FloeExport {
   FloeExportActions actions;
   GDBusObjectManagerServer *manager;
   FloeHypervisor1 *root;
+  FloeUpdate *update;
   GHashTable *machines; /* id -> Exported */
   GHashTable *reports;  /* "NAME/VERSION" -> ImageReport */
   GPtrArray *untold;    /* of GVariant, (kind, details); NULL once the bus name is ours */
@@ -229,6 +231,23 @@ on_check_hardware (FloeHypervisor1 *object G_GNUC_UNUSED, GDBusMethodInvocation 
   return answer (invocation, TRUE, NULL);
 }
 
+static gboolean
+on_restart_for_update (FloeHypervisor1 *object G_GNUC_UNUSED, GDBusMethodInvocation *invocation, gpointer data)
+{
+  FloeExport *export = data;
+  g_autoptr (GError) error = NULL;
+
+  return answer (invocation, floe_update_restart (export->bus, export->host->config->state, &error), &error);
+}
+
+static void
+on_update (guint64 ready, gpointer data)
+{
+  FloeExport *export = data;
+
+  floe_hypervisor1_set_update_ready (export->root, ready);
+}
+
 /* -- Image reports ---------------------------------------------------------------------------------------------------- */
 
 static void
@@ -328,6 +347,8 @@ floe_export_new (GDBusConnection *bus, FloeHost *host, FloeAuthority *authority,
   g_signal_connect (export->root, "handle-set-situation", G_CALLBACK (on_set_situation), export);
   g_signal_connect (export->root, "handle-join-group", G_CALLBACK (on_join_group), export);
   g_signal_connect (export->root, "handle-check-hardware", G_CALLBACK (on_check_hardware), export);
+  g_signal_connect (export->root, "handle-restart-for-update", G_CALLBACK (on_restart_for_update), export);
+  export->update = floe_update_new (host->config->state, on_update, export);
   floe_export_check_hardware (export);
   floe_hypervisor1_set_version (export->root, FLOE_VERSION);
   floe_hypervisor1_set_accelerator (export->root, floe_accelerator_name (host->accelerator));
@@ -343,6 +364,7 @@ floe_export_free (FloeExport *export)
 {
   if (export == NULL)
     return;
+  floe_update_free (export->update);
   g_dbus_interface_skeleton_unexport (G_DBUS_INTERFACE_SKELETON (export->root));
   g_dbus_object_manager_server_set_connection (export->manager, NULL);
   g_hash_table_unref (export->machines);

@@ -13,6 +13,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EVP_CIPHER_CTX, EVP_CIPHER_CTX_free)
 
 #define REQUEST_LABEL "floe enrol request 1\n"
 #define ANSWER_LABEL "floe enrol answer 1\n"
+#define CHECKIN_LABEL "floe check-in 1\n"
 #define SEAL_LABEL "floe enrol seal 1\n"
 #define GCM_NONCE 12
 #define GCM_TAG 16
@@ -76,10 +77,10 @@ floe_enrol_proof_is (const FloeDigest *proof, const char *text)
 
 /* -- The endpoint's key --------------------------------------------------------------------------------------------- */
 
-char *
-floe_enrol_sign (const uint8_t private_key[FLOE_ENROL_KEY_SIZE], const FloeDigest *server, GBytes *request, GError **error)
+static char *
+sign (const char *label, const uint8_t private_key[FLOE_ENROL_KEY_SIZE], const FloeDigest *server, GBytes *request, GError **error)
 {
-  g_autoptr (GByteArray) message = message_new (REQUEST_LABEL, server, request);
+  g_autoptr (GByteArray) message = message_new (label, server, request);
   g_autoptr (EVP_PKEY) key = EVP_PKEY_new_raw_private_key (EVP_PKEY_ED25519, NULL, private_key, FLOE_ENROL_KEY_SIZE);
   g_autoptr (EVP_MD_CTX) context = EVP_MD_CTX_new ();
   uint8_t signature[FLOE_ENROL_SIGNATURE_SIZE];
@@ -93,10 +94,10 @@ floe_enrol_sign (const uint8_t private_key[FLOE_ENROL_KEY_SIZE], const FloeDiges
   return floe_hex_encode (signature, size);
 }
 
-gboolean
-floe_enrol_signature_is (const uint8_t key[FLOE_ENROL_KEY_SIZE], const FloeDigest *server, GBytes *request, const char *signature)
+static gboolean
+signature_is (const char *label, const uint8_t key[FLOE_ENROL_KEY_SIZE], const FloeDigest *server, GBytes *request, const char *signature)
 {
-  g_autoptr (GByteArray) message = message_new (REQUEST_LABEL, server, request);
+  g_autoptr (GByteArray) message = message_new (label, server, request);
   g_autoptr (EVP_PKEY) public = EVP_PKEY_new_raw_public_key (EVP_PKEY_ED25519, NULL, key, FLOE_ENROL_KEY_SIZE);
   g_autoptr (EVP_MD_CTX) context = EVP_MD_CTX_new ();
   uint8_t raw[FLOE_ENROL_SIGNATURE_SIZE];
@@ -104,6 +105,30 @@ floe_enrol_signature_is (const uint8_t key[FLOE_ENROL_KEY_SIZE], const FloeDiges
   return signature != NULL && floe_hex_decode (signature, raw, sizeof raw) && public != NULL && context != NULL &&
          EVP_DigestVerifyInit (context, NULL, NULL, NULL, public) == 1 &&
          EVP_DigestVerify (context, raw, sizeof raw, message->data, message->len) == 1;
+}
+
+char *
+floe_enrol_sign (const uint8_t private_key[FLOE_ENROL_KEY_SIZE], const FloeDigest *server, GBytes *request, GError **error)
+{
+  return sign (REQUEST_LABEL, private_key, server, request, error);
+}
+
+gboolean
+floe_enrol_signature_is (const uint8_t key[FLOE_ENROL_KEY_SIZE], const FloeDigest *server, GBytes *request, const char *signature)
+{
+  return signature_is (REQUEST_LABEL, key, server, request, signature);
+}
+
+char *
+floe_checkin_sign (const uint8_t private_key[FLOE_ENROL_KEY_SIZE], const FloeDigest *server, GBytes *checkin, GError **error)
+{
+  return sign (CHECKIN_LABEL, private_key, server, checkin, error);
+}
+
+gboolean
+floe_checkin_signature_is (const uint8_t key[FLOE_ENROL_KEY_SIZE], const FloeDigest *server, GBytes *checkin, const char *signature)
+{
+  return signature_is (CHECKIN_LABEL, key, server, checkin, signature);
 }
 
 void

@@ -28,6 +28,12 @@ char *floe_enrol_sign (const uint8_t private_key[FLOE_ENROL_KEY_SIZE], const Flo
 gboolean floe_enrol_signature_is (const uint8_t key[FLOE_ENROL_KEY_SIZE], const FloeDigest *server, GBytes *request,
                                   const char *signature) FLOE_WARN_UNUSED;
 
+/* The same over a check-in (floe-checkin.h), under a label of its own: neither can be taken for the other. */
+char *floe_checkin_sign (const uint8_t private_key[FLOE_ENROL_KEY_SIZE], const FloeDigest *server, GBytes *checkin,
+                         GError **error) FLOE_WARN_UNUSED;
+gboolean floe_checkin_signature_is (const uint8_t key[FLOE_ENROL_KEY_SIZE], const FloeDigest *server, GBytes *checkin,
+                                    const char *signature) FLOE_WARN_UNUSED;
+
 /* The endpoint's id: the first 16 hexadecimal digits of its public key's SHA-256. */
 void floe_enrol_endpoint_id (const uint8_t key[FLOE_ENROL_KEY_SIZE], char id[FLOE_ENROL_ID_SIZE]);
 

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SCHEMA 1
+#define SCHEMA 2
 #define APPLICATION_ID 0x466c6f65 /* "Floe" */
 #define BUSY_MS 2000
 #define KEPT_SECONDS (30 * 24 * 3600) /* of an expired code, for who asks what became of it */
@@ -39,7 +39,12 @@ static const char schema[] =
     "CREATE TABLE endpoints (key BLOB PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, policy_group TEXT NOT NULL,"
     "  code TEXT NOT NULL, enrolled INTEGER NOT NULL, facts TEXT NOT NULL, recovery BLOB, sealed INTEGER NOT NULL DEFAULT 0)"
     "  STRICT, WITHOUT ROWID;"
-    "PRAGMA application_id = 0x466c6f65; PRAGMA user_version = 1;";
+    "PRAGMA application_id = 0x466c6f65;";
+/* Came with schema 2: what each endpoint said last. */
+static const char schema_checkins[] =
+    "CREATE TABLE checkins (endpoint TEXT PRIMARY KEY REFERENCES endpoints (id), sequence INTEGER NOT NULL, seen INTEGER NOT NULL,"
+    "  version TEXT NOT NULL, appliance TEXT) STRICT, WITHOUT ROWID;"
+    "PRAGMA user_version = 2;";
 
 /* -- SQLite --------------------------------------------------------------------------------------------------------- */
 
@@ -125,7 +130,8 @@ make_schema (FloeRegistry *registry, GError **error)
   if (!execute (registry, "BEGIN IMMEDIATE", error))
     return FALSE;
   version = query_number (registry, "PRAGMA user_version");
-  if (version == 0 && !execute (registry, schema, error))
+  if ((version == 0 && !execute (registry, schema, error)) ||
+      (version < SCHEMA && query_number (registry, "PRAGMA application_id") == APPLICATION_ID && !execute (registry, schema_checkins, error)))
     return FALSE;
   if (version > SCHEMA || (version > 0 && query_number (registry, "PRAGMA application_id") != APPLICATION_ID))
     return floe_error_set (error, FLOE_ERROR_UNSUPPORTED,
@@ -503,6 +509,8 @@ floe_registry_endpoint_free (FloeRegistryEndpoint *endpoint)
   g_free (endpoint->name);
   g_free (endpoint->group);
   g_free (endpoint->facts);
+  g_free (endpoint->version);
+  g_free (endpoint->appliance);
   g_free (endpoint);
 }
 
@@ -511,7 +519,10 @@ floe_registry_list_endpoints (FloeRegistry *registry, GError **error)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&registry->lock);
   g_autoptr (sqlite3_stmt) statement =
-      prepare (registry, "SELECT id, name, policy_group, facts, key, enrolled, recovery IS NOT NULL FROM endpoints ORDER BY name, id", error);
+      prepare (registry,
+               "SELECT id, name, policy_group, facts, key, enrolled, recovery IS NOT NULL, COALESCE (seen, 0), version, appliance FROM endpoints "
+               "LEFT JOIN checkins ON checkins.endpoint = endpoints.id ORDER BY name, id",
+               error);
   g_autoptr (GPtrArray) endpoints = g_ptr_array_new_with_free_func ((GDestroyNotify) floe_registry_endpoint_free);
   gboolean row = FALSE;
 
@@ -528,8 +539,76 @@ floe_registry_list_endpoints (FloeRegistry *registry, GError **error)
     column_bytes (statement, 4, endpoint->key, sizeof endpoint->key);
     endpoint->enrolled = sqlite3_column_int64 (statement, 5);
     endpoint->has_recovery = sqlite3_column_int (statement, 6) != 0;
+    endpoint->seen = sqlite3_column_int64 (statement, 7);
+    endpoint->version = column_text (statement, 8);
+    endpoint->appliance = column_text (statement, 9);
   }
   return sqlite3_errcode (registry->database) == SQLITE_DONE ? g_steal_pointer (&endpoints) : NULL;
+}
+
+/* -- Check-ins ------------------------------------------------------------------------------------------------------- */
+
+gboolean
+floe_registry_find_endpoint (FloeRegistry *registry, const char *id, uint8_t key[FLOE_ENROL_KEY_SIZE], gboolean *known, GError **error)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&registry->lock);
+  g_autoptr (sqlite3_stmt) statement = prepare (registry, "SELECT key FROM endpoints WHERE id = ?", error);
+  gboolean row;
+
+  if (statement == NULL)
+    return FALSE;
+  bind_text (statement, 1, id);
+  if (!step (registry, statement, &row, error))
+    return FALSE;
+  memcpy (key, registry->nobody.bytes, FLOE_ENROL_KEY_SIZE);
+  *known = row && column_bytes (statement, 0, key, FLOE_ENROL_KEY_SIZE);
+  return TRUE;
+}
+
+static gboolean
+find_sequence (FloeRegistry *registry, const char *id, gint64 *sequence, GError **error)
+{
+  g_autoptr (sqlite3_stmt) statement = prepare (registry, "SELECT sequence FROM checkins WHERE endpoint = ?", error);
+  gboolean row;
+
+  if (statement == NULL)
+    return FALSE;
+  bind_text (statement, 1, id);
+  if (!step (registry, statement, &row, error))
+    return FALSE;
+  *sequence = row ? sqlite3_column_int64 (statement, 0) : 0;
+  return TRUE;
+}
+
+/* One statement: of two that come at once, whichever order, the larger sequence is what stays. */
+gboolean
+floe_registry_check_in (FloeRegistry *registry, const FloeCheckin *checkin, gint64 now, gint64 *newest, GError **error)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&registry->lock);
+  g_autoptr (sqlite3_stmt) statement =
+      prepare (registry,
+               "INSERT INTO checkins (endpoint, sequence, seen, version, appliance) VALUES (?, ?, ?, ?, ?) ON CONFLICT (endpoint) DO UPDATE SET "
+               "sequence = excluded.sequence, seen = excluded.seen, version = excluded.version, appliance = excluded.appliance "
+               "WHERE excluded.sequence > sequence",
+               error);
+  json_t *appliance = checkin->is_appliance ? floe_appliance_report_value (&checkin->appliance) : NULL;
+  char *text = appliance != NULL ? json_dumps (appliance, JSON_COMPACT) : NULL;
+  gboolean ok = FALSE;
+
+  if (statement != NULL) {
+    bind_text (statement, 1, checkin->endpoint);
+    sqlite3_bind_int64 (statement, 2, checkin->sequence);
+    sqlite3_bind_int64 (statement, 3, now);
+    bind_text (statement, 4, checkin->version);
+    sqlite3_bind_text (statement, 5, text, -1, SQLITE_TRANSIENT);
+    ok = run (registry, statement, error);
+  }
+  json_decref (appliance);
+  free (text);
+  if (!ok)
+    return FALSE;
+  *newest = 0;
+  return sqlite3_changes (registry->database) == 1 || find_sequence (registry, checkin->endpoint, newest, error);
 }
 
 GBytes *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-#include "server-sync/enrol/floe-enrol-message.h"
+#include "server-sync/enrol/floe-checkin.h"
 
 #include <sys/types.h>
 
@@ -57,11 +57,20 @@ typedef struct {
   uint8_t key[FLOE_ENROL_KEY_SIZE];
   gint64 enrolled;
   gboolean has_recovery;
+  gint64 seen;              /* of its last check-in; 0: none yet */
+  char *version, *appliance; /* as it said then: Floe's version; its report as JSON, NULL of what is no appliance */
 } FloeRegistryEndpoint;
 
 void floe_registry_endpoint_free (FloeRegistryEndpoint *endpoint);
 /* Of FloeRegistryEndpoint, in order of name. */
 GPtrArray *floe_registry_list_endpoints (FloeRegistry *registry, GError **error) FLOE_WARN_UNUSED;
+
+/* The key that the endpoint ID enrolled with; *known is FALSE, and KEY one that nobody has, for one that is not there. */
+gboolean floe_registry_find_endpoint (FloeRegistry *registry, const char *id, uint8_t key[FLOE_ENROL_KEY_SIZE], gboolean *known,
+                                      GError **error) FLOE_WARN_UNUSED;
+/* CHECKIN, whose signature is right, becomes the last one of its endpoint, durably, if its sequence is above that of the last one; if not,
+ * *newest is that, and otherwise 0. */
+gboolean floe_registry_check_in (FloeRegistry *registry, const FloeCheckin *checkin, gint64 now, gint64 *newest, GError **error) FLOE_WARN_UNUSED;
 
 /* The recovery key of the endpoint ID. *sealed: encrypted to DATA/enrol/recovery.pem (RSA-OAEP, SHA-256) when it came. NOT_FOUND. */
 GBytes *floe_registry_recovery_key (FloeRegistry *registry, const char *id, gboolean *sealed, GError **error) FLOE_WARN_UNUSED;

@@ -197,9 +197,12 @@ endpoint_object (const FloeRegistryEndpoint *endpoint)
 {
   g_autofree char *key = floe_hex_encode (endpoint->key, sizeof endpoint->key);
   g_autofree char *enrolled = time_text (endpoint->enrolled);
+  g_autofree char *seen = endpoint->seen != 0 ? time_text (endpoint->seen) : NULL;
+  json_t *appliance = endpoint->appliance != NULL ? json_loads (endpoint->appliance, 0, NULL) : NULL;
 
-  return json_pack ("{s:s, s:s, s:s, s:s, s:s, s:b, s:o*}", "endpoint", endpoint->id, "name", endpoint->name, "group", endpoint->group, "enrolled",
-                    enrolled, "key", key, "recovery_key", endpoint->has_recovery, "facts", json_loads (endpoint->facts, 0, NULL));
+  return json_pack ("{s:s, s:s, s:s, s:s, s:s, s:b, s:o*, s:s*, s:s*, s:o*}", "endpoint", endpoint->id, "name", endpoint->name, "group",
+                    endpoint->group, "enrolled", enrolled, "key", key, "recovery_key", endpoint->has_recovery, "facts",
+                    json_loads (endpoint->facts, 0, NULL), "seen", seen, "version", endpoint->version, "appliance", appliance);
 }
 
 static void
@@ -216,10 +219,35 @@ print_json (GPtrArray *endpoints)
   json_decref (list);
 }
 
+/* What it said last: one line beneath the endpoint's own. Everything in it has been read strictly before it was kept. */
+static void
+print_checkin (const FloeRegistryEndpoint *endpoint)
+{
+  g_autofree char *seen = time_text (endpoint->seen);
+  g_autoptr (GBytes) text = endpoint->appliance != NULL ? g_bytes_new (endpoint->appliance, strlen (endpoint->appliance)) : NULL;
+  FloeApplianceReport report;
+
+  if (endpoint->seen == 0)
+    return;
+  g_print ("  seen %s  Floe %s", seen, endpoint->version);
+  if (text != NULL && floe_appliance_report_parse (text, &report, NULL)) {
+    g_print ("  appliance %" G_GINT64_FORMAT, report.running);
+    if (report.offered != 0 && report.offered != report.running)
+      g_print ("  offered %" G_GINT64_FORMAT, report.offered);
+    if (floe_appliance_report_ready (&report) != 0)
+      g_print ("  starts next %" G_GINT64_FORMAT, report.next);
+    for (size_t i = 0; i < report.n_failed; i++)
+      g_print ("%s%" G_GINT64_FORMAT, i == 0 ? "  failed " : ",", report.failed[i]);
+    if (report.problem[0] != '\0')
+      g_print ("  problem: %s", report.problem);
+  }
+  g_print ("\n");
+}
+
 static gboolean
 run_endpoints (int argc, char **argv, GError **error)
 {
-  const FloeCommand self = { "endpoints", "--data DIR [--json]", "all endpoints that enrolled", NULL };
+  const FloeCommand self = { "endpoints", "--data DIR [--json]", "all endpoints that enrolled, and what they said last", NULL };
   g_autofree char *data = NULL;
   gboolean json = FALSE;
   const GOptionEntry entries[] = {
@@ -244,6 +272,7 @@ run_endpoints (int argc, char **argv, GError **error)
 
     g_print ("%s  %s  group %s  enrolled %s  recovery key %s\n", endpoint->id, endpoint->name, endpoint->group, enrolled,
              endpoint->has_recovery ? "yes" : "no");
+    print_checkin (endpoint);
   }
   return TRUE;
 }
@@ -296,7 +325,7 @@ static const FloeCommand commands[] = {
   { "code", "--data DIR [--group NAME] [--days N] [--uses N]", "make a one-time code for setting up endpoints", run_code },
   { "codes", "--data DIR", "all codes, by their public part", run_codes },
   { "withdraw", "--data DIR CODE", "end a code, by its first five characters", run_withdraw },
-  { "endpoints", "--data DIR [--json]", "all endpoints that enrolled", run_endpoints },
+  { "endpoints", "--data DIR [--json]", "all endpoints that enrolled, and what they said last", run_endpoints },
   { "recovery-key", "--data DIR [--key FILE] ENDPOINT", "the key that opens an endpoint's state partition", run_recovery_key },
   { NULL },
 };

@@ -3,6 +3,7 @@
 
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
+#include "server-sync/server/floe-server-checkin.h"
 #include "server-sync/server/floe-server-deadlines.h"
 #include "server-sync/server/floe-server-enrol.h"
 #include "server-sync/server/floe-server-path.h"
@@ -22,7 +23,7 @@
 #include <unistd.h>
 
 /* Theory of operation: libmicrohttpd's threads call on_uri (request line read), on_request (headers read, then again when the
- * body has ended; only POST /enrol has one, which is taken in pieces) and on_completed. The request target is judged in on_uri, on the
+ * body has ended; only POST of /enrol and /checkin has one, taken in pieces) and on_completed. The request target is judged in on_uri, on the
  * raw bytes, since what comes later has been cut at '?'. Each connection has a Connection and a deadline, moved at each of these steps. */
 
 #define BACKLOG 256
@@ -31,6 +32,7 @@
 #define NEXT_REQUEST_SECONDS 120
 #define SLOWEST_BYTES_PER_SECOND (16 * 1024)
 #define ENROL_PATH "/enrol"
+#define CHECKIN_PATH "/checkin"
 #define RANGE_MAX 72 /* "bytes ", three numbers and what stands between them */
 #define TLS_PRIORITIES                                                                                                         \
   "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-DHE-RSA:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
@@ -51,11 +53,13 @@ struct _FloeServer {
   struct MHD_Daemon *daemon;
 };
 
+typedef enum { FOR_FILE, FOR_ENROL, FOR_CHECKIN } RequestFor;
+
 typedef struct {
   FloeServerDeadline *deadline;
   FloeServerPath verdict; /* of the request under way */
   gboolean headers_seen;
-  gboolean enrol;         /* the request is for ENROL_PATH */
+  RequestFor is_for;
   GByteArray *body;       /* what POST brings; NULL for all other methods */
   gsize body_size;        /* as its head says */
   char path[FLOE_SERVER_PATH_MAX + 1]; /* below the repository; set when the verdict is good */
@@ -146,7 +150,7 @@ refuse (FloeServer *server, struct MHD_Connection *connection, unsigned status)
   return queue (server, connection, status, response);
 }
 
-/* -- Enrolment ------------------------------------------------------------------------------------------------------ */
+/* -- Enrolment, check-in --------------------------------------------------------------------------------------------- */
 
 static enum MHD_Result
 respond_json (FloeServer *server, struct MHD_Connection *connection, unsigned status, GBytes *body, const char *proof)
@@ -164,9 +168,9 @@ respond_json (FloeServer *server, struct MHD_Connection *connection, unsigned st
   return queue (server, connection, status, response);
 }
 
-/* The head of a request for ENROL_PATH: whether its body, if any, may come. */
+/* The head of a POST to ENROL_PATH or CHECKIN_PATH: whether its body may come. */
 static enum MHD_Result
-begin_enrol (FloeServer *server, struct MHD_Connection *connection, const char *method, Connection *state)
+begin_post (FloeServer *server, struct MHD_Connection *connection, const char *method, Connection *state)
 {
   const char *length = MHD_lookup_connection_value (connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
   guint64 size;
@@ -175,7 +179,7 @@ begin_enrol (FloeServer *server, struct MHD_Connection *connection, const char *
     return refuse (server, connection, MHD_HTTP_METHOD_NOT_ALLOWED);
   if (length == NULL || MHD_lookup_connection_value (connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL)
     return refuse (server, connection, MHD_HTTP_LENGTH_REQUIRED);
-  if (!g_ascii_string_to_unsigned (length, 10, 1, FLOE_ENROL_REQUEST_MAX, &size, NULL))
+  if (!g_ascii_string_to_unsigned (length, 10, 1, state->is_for == FOR_ENROL ? FLOE_ENROL_REQUEST_MAX : FLOE_CHECKIN_MAX, &size, NULL))
     return refuse (server, connection, MHD_HTTP_CONTENT_TOO_LARGE);
   state->body = g_byte_array_sized_new ((guint) size);
   state->body_size = (gsize) size;
@@ -207,6 +211,19 @@ respond_enrol (FloeServer *server, struct MHD_Connection *connection, Connection
   g_bytes_unref (enrolled.body);
   g_free (enrolled.proof);
   return result;
+}
+
+static enum MHD_Result
+respond_checkin (FloeServer *server, struct MHD_Connection *connection, Connection *state)
+{
+  g_autoptr (GBytes) body = g_byte_array_free_to_bytes (g_steal_pointer (&state->body));
+  g_autoptr (GBytes) answer = NULL;
+  unsigned status;
+
+  answer = floe_server_check_in (server->registry, &server->key, body,
+                                 MHD_lookup_connection_value (connection, MHD_HEADER_KIND, FLOE_ENROL_SIGNATURE_HEADER),
+                                 g_get_real_time () / G_USEC_PER_SEC, &status);
+  return respond_json (server, connection, status, answer, NULL);
 }
 
 static enum MHD_Result
@@ -325,7 +342,10 @@ on_uri (void *data, const char *uri, struct MHD_Connection *connection)
 
   state->headers_seen = FALSE;
   g_clear_pointer (&state->body, g_byte_array_unref);
-  state->enrol = server->registry != NULL && strcmp (uri, ENROL_PATH) == 0;
+  state->is_for = server->registry == NULL          ? FOR_FILE
+                  : strcmp (uri, ENROL_PATH) == 0   ? FOR_ENROL
+                  : strcmp (uri, CHECKIN_PATH) == 0 ? FOR_CHECKIN
+                                                    : FOR_FILE;
   state->verdict = floe_server_path_check (uri);
   if (state->verdict == FLOE_SERVER_PATH_GOOD)
     g_strlcpy (state->path, uri + 1, sizeof state->path);
@@ -348,7 +368,7 @@ on_head (FloeServer *server, struct MHD_Connection *connection, const char *meth
 {
   if (strcmp (method, MHD_HTTP_METHOD_GET) == 0 || strcmp (method, MHD_HTTP_METHOD_HEAD) == 0)
     return has_body (connection) ? refuse (server, connection, MHD_HTTP_CONTENT_TOO_LARGE) : MHD_YES;
-  return state->enrol ? begin_enrol (server, connection, method, state) : refuse (server, connection, MHD_HTTP_METHOD_NOT_ALLOWED);
+  return state->is_for != FOR_FILE ? begin_post (server, connection, method, state) : refuse (server, connection, MHD_HTTP_METHOD_NOT_ALLOWED);
 }
 
 static enum MHD_Result
@@ -366,8 +386,10 @@ on_request (void *data, struct MHD_Connection *connection, const char *url, cons
   }
   if (*upload_size != 0)
     return state->body != NULL ? take_body (state, upload, upload_size) : MHD_NO;
-  if (state->enrol)
+  if (state->is_for == FOR_ENROL)
     return state->body != NULL ? respond_enrol (server, connection, state) : respond_hello (server, connection);
+  if (state->is_for == FOR_CHECKIN)
+    return state->body != NULL ? respond_checkin (server, connection, state) : refuse (server, connection, MHD_HTTP_METHOD_NOT_ALLOWED);
   if (state->verdict == FLOE_SERVER_PATH_TOO_LONG)
     return refuse (server, connection, MHD_HTTP_URI_TOO_LONG);
   if (state->verdict != FLOE_SERVER_PATH_GOOD)

@@ -4,7 +4,7 @@
 #include "server-sync/server/floe-registry.h"
 #include "server-sync/server/floe-server-identity.h"
 
-/* The HTTPS server over a repository directory: GET and HEAD of what floe_server_path_check() allows; GET and POST of /enrol; nothing else. */
+/* The HTTPS server over a repository directory: GET and HEAD of what floe_server_path_check() allows; GET and POST of /enrol, POST of /checkin; nothing else. */
 
 typedef struct {
   const char *listen;        /* "192.0.2.1:8443", "[::]:8443": a literal address; port 0 takes a free one */

@@ -232,7 +232,7 @@ python3 - <<'PY'
 import sqlite3
 with sqlite3.connect("data/enrol/floe.db") as db:
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",) and db.execute("PRAGMA user_version").fetchone() == (1,)
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",) and db.execute("PRAGMA user_version").fetchone() == (2,)
 PY
 grep -q 'endpoint enrolled ENDPOINT=' server.log || die 'enrolments are not in the log'
 grep -aq "$(echo "$code" | tr -d - | cut -c6-)" server.log && die 'a code is in the log'
