@@ -16,6 +16,8 @@ mkdir /root-image
 tar -C /tree --no-recursion -T /exchange/selected -cf - | tar -C /root-image -xpf -
 for directory in boot dev proc run sys tmp var etc; do mkdir -p "/root-image/$directory"; done
 rm -rf /root-image/var/lib
+# Units with a /tmp of their own that start before the state is mounted want this, and begin again and again without it.
+mkdir -p -m 1777 /root-image/var/tmp
 for name in bin sbin lib lib64; do ln -sfn usr/$name /root-image/$name; done
 release=$(basename /root-image/usr/lib/modules/*)
 # Only what is left is known to modprobe.
