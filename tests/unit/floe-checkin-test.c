@@ -41,8 +41,8 @@ test_bad (void)
     "{\"floe\":1,\"endpoint\":\"0123456789abcdef\",\"sequence\":1,\"version\":\"a b\"}",
     "{\"floe\":1,\"endpoint\":\"0123456789abcdef\",\"sequence\":1,\"version\":\"1\",\"more\":1}",
     "{\"floe\":1,\"endpoint\":\"0123456789abcdef\",\"sequence\":1,\"version\":\"1\",\"appliance\":null}",
-    "{\"floe\":1,\"endpoint\":\"0123456789abcdef\",\"sequence\":1,\"version\":\"1\",\"appliance\":{\"floe-slot\":1,\"running\":1,\"next\":1,"
-    "\"offered\":1,\"failed\":[],\"problem\":\"\\u202e\"}}",
+    ("{\"floe\":1,\"endpoint\":\"0123456789abcdef\",\"sequence\":1,\"version\":\"1\",\"appliance\":{\"floe-slot\":1,\"running\":1,\"next\":1,"
+     "\"offered\":1,\"failed\":[],\"problem\":\"\\u202e\"}}"),
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (bad); i++) {
