@@ -3,6 +3,9 @@
 
 #include "common/floe-fd.h"
 
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
 struct _FloeDaemonUsb {
   FloeDaemonUsbOptions options;
   FloeUsb *usb;
@@ -189,12 +192,23 @@ floe_daemon_usb_begin (FloeDaemonUsb *daemon)
     daemon->options.changed (devices, g_ptr_array_index (devices, i), FALSE, daemon->options.data);
 }
 
+/* Where our own program lies: on an appliance, the verified root. A file system without a device of its own (overlay, network) is none in sysfs. */
+static char *
+root_device (void)
+{
+  struct stat st;
+
+  return stat ("/usr", &st) == 0 ? g_strdup_printf ("%u:%u", major (st.st_dev), minor (st.st_dev)) : NULL;
+}
+
 FloeDaemonUsb *
 floe_daemon_usb_new (const FloeDaemonUsbOptions *options, GError **error)
 {
   FloeDaemonUsb *daemon = g_new0 (FloeDaemonUsb, 1);
+  g_autofree char *root = root_device ();
   FloeUsbOptions gate = {
     .sysfs = "/sys",
+    .root = root,
     .mode = options->host->config->usb,
     .hands = { give, take, daemon },
     .state_dir = options->host->state_dir,

@@ -327,6 +327,9 @@ floe_usb_decide (FloeUsb *usb, FloeUsbOne *one)
 
   if (one->raw->root_hub)
     return (FloeUsbDecision){ host, FLOE_POLICY_USB_HOST, "floe-root-hub", "a controller of the host's", NULL, SIZE_MAX };
+  one->is_system = floe_usb_system_has (usb->system, one->raw);
+  if (one->is_system)
+    return (FloeUsbDecision){ host, FLOE_POLICY_USB_HOST, "floe-system-disk", "this computer runs from it", NULL, SIZE_MAX };
   if (usb->content != NULL)
     decision = decide_by_policy (usb, one);
   if (decision.action != FLOE_POLICY_USB_HOST && is_last_keyboard (usb, one))

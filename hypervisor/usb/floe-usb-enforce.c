@@ -335,6 +335,9 @@ floe_usb_enforce (FloeUsb *usb, FloeUsbOne *one, const FloeUsbDecision *decision
     return FALSE;
   if (one->raw->root_hub)
     return guard_controller (one->raw, error);
+  /* It was opened before there was a root: nothing of it is switched. */
+  if (one->is_system)
+    return floe_usb_switch_read (one->raw, "authorized") == 1;
   switch (decision->action) {
   case FLOE_POLICY_USB_HOST:
     return serve_host (usb, one, &decision->grant, problem, error);

@@ -5,6 +5,7 @@
 #include "hypervisor/usb/floe-usb-monitor.h"
 #include "hypervisor/usb/floe-usb-node.h"
 #include "hypervisor/usb/floe-usb-past.h"
+#include "hypervisor/usb/floe-usb-system.h"
 #include "hypervisor/usb/floe-usb.h"
 
 /* What the files of the gate share: floe-usb.c (the bus), floe-usb-decide.c (what a device is to get) and floe-usb-enforce.c
@@ -40,6 +41,7 @@ typedef struct {
   size_t holds;   /* index of the policy's rule, SIZE_MAX for none */
   gboolean seen;  /* in this reading of the bus */
   gboolean in_use; /* the host uses it, by our verdict or since before our life */
+  gboolean is_system; /* the root file system lies on it, or it is a hub on the way */
   char *front;    /* the machine that was in front when it was given; NULL: not given */
   char *answer, *answer_rule; /* label that the person chose for this connection, and the rule that asked; NULL: none */
   FloeUsbHand hand;
@@ -69,6 +71,7 @@ struct _FloeUsb {
   int state_dir, run_dir;  /* borrowed; -1: none */
   FloeUsbAnswers *answers; /* NULL: nothing is remembered */
   FloeUsbMonitor *monitor;
+  FloeUsbSystem *system;
 };
 
 /* -- floe-usb-decide.c ------------------------------------------------------------------------------------------------ */
@@ -81,7 +84,7 @@ typedef struct {
   size_t index;
 } FloeUsbDecision;
 
-/* What ONE is to get now. Changes nothing but ONE->front. */
+/* What ONE is to get now. Changes nothing but ONE->front and ONE->is_system. */
 FloeUsbDecision floe_usb_decide (FloeUsb *usb, FloeUsbOne *one);
 /* Whether RAW is a keyboard that the host can use, and nothing else besides what keyboards and mice are. Pure. */
 gboolean floe_usb_is_keyboard (const FloeUsbRaw *raw);

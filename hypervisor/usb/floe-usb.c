@@ -338,6 +338,7 @@ floe_usb_new (const FloeUsbOptions *options, GError **error)
   usb->serials = (guint64)g_get_monotonic_time ();
   load_answers (usb);
   prune_answers (usb);
+  usb->system = floe_usb_system_new (usb->sysfs, options->root);
   /* Listening comes before the first reading, so that nothing can slip in between. */
   if (strcmp (usb->sysfs, "/sys") == 0) {
     usb->monitor = floe_usb_monitor_new (bus_changed, usb, error);
@@ -361,6 +362,7 @@ floe_usb_free (FloeUsb *usb)
   g_clear_pointer (&usb->machines, g_hash_table_unref);
   g_clear_pointer (&usb->policy, floe_policy_unref);
   floe_usb_answers_free (usb->answers);
+  floe_usb_system_free (usb->system);
   g_free (usb->front);
   g_free (usb->person);
   g_free (usb->sysfs);

@@ -67,6 +67,7 @@ void floe_usb_set_machine (FloeUsb *usb, const char *machine, guint64 life, gboo
 
 typedef struct {
   const char *sysfs; /* "/sys", or a test's directory */
+  const char *root;  /* device of the root file system ("253:0"): what it lies on is never shut; NULL: there is nothing such */
   FloeUsbMode mode;
   FloeUsbHands hands;  /* give NULL: there are no machines here */
   int state_dir;       /* where remembered answers are kept; -1: nowhere */
