@@ -22,6 +22,15 @@ for name in bin sbin lib lib64; do ln -sfn usr/$name /root-image/$name; done
 release=$(basename /root-image/usr/lib/modules/*)
 # Only what is left is known to modprobe.
 depmod -b /root-image "$release"
+# What floe-install puts on another disk's boot partition comes from the verified root, and what it cannot have, the kernel image that names the root, is
+# judged by the certificate there.
+sign() { faketime -f "$(date -u -d "@$SOURCE_DATE_EPOCH" '+%Y-%m-%d %H:%M:%S')" "$@"; }
+sign sbsign --key /exchange/sign.key --cert /exchange/sign.crt --output /exchange/boot.efi /usr/lib/systemd/boot/efi/systemd-bootx64.efi
+printf 'timeout menu-disabled\neditor no\nauto-entries no\nauto-firmware no\nsecure-boot-enroll off\n' >/exchange/loader.conf
+for file in boot.efi:BOOTX64.EFI loader.conf:loader.conf sign.crt:sign.crt; do
+  install -D -m 644 "/exchange/${file%:*}" "/root-image/usr/share/floe/boot/${file#*:}"
+done
+find /root-image/usr/share/floe/boot -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
 chmod 755 /root-image
 chmod 1777 /root-image/tmp
 mkfs.erofs --quiet -zlz4hc,9 -C65536 -Eztailpacking -T"$SOURCE_DATE_EPOCH" -U"$(uuid root)" $out/root /root-image
@@ -58,8 +67,6 @@ find $initrd -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
   echo 'systemd.import_credentials=no systemd.gpt_auto=no systemd.getty_auto=no module.sig_enforce=1 vt.global_cursor_default=0'
   sed -E '/^#/d' /tree/usr/share/floe/appliance/cmdline 2>/dev/null
 } | paste -sd' ' | tr -d '\n' >/exchange/cmdline
-sign() { faketime -f "$(date -u -d "@$SOURCE_DATE_EPOCH" '+%Y-%m-%d %H:%M:%S')" "$@"; }
-sign sbsign --key /exchange/sign.key --cert /exchange/sign.crt --output /exchange/boot.efi /usr/lib/systemd/boot/efi/systemd-bootx64.efi
 openssl pkey -in /exchange/sign.key -pubout -out /exchange/sign.pub
 # The TPM's policy is signed for one phase, which floe-state.service begins and systemd-pcrphase-sysinit ends: no later program opens the state.
 sign ukify build --linux="/tree/boot/vmlinuz-$release" --initrd=/exchange/initrd --cmdline=@/exchange/cmdline --os-release=@/root-image/usr/lib/os-release \
@@ -70,7 +77,6 @@ sign ukify build --linux="/tree/boot/vmlinuz-$release" --initrd=/exchange/initrd
 esp=/exchange/esp esp_mib=160
 truncate -s ${esp_mib}M $esp
 mkfs.vfat --invariant -F 32 -S 512 -s 1 -i "$(uuid esp | cut -c1-8)" -n FLOE-BOOT $esp >/dev/null
-printf 'timeout menu-disabled\neditor no\nauto-entries no\nauto-firmware no\nsecure-boot-enroll off\n' >/exchange/loader.conf
 put() { touch -d "@$SOURCE_DATE_EPOCH" "$1"; mcopy -m -i $esp "$1" "::$2"; }
 mmd -i $esp ::/EFI ::/EFI/BOOT ::/EFI/Linux ::/loader
 put /exchange/boot.efi /EFI/BOOT/BOOTX64.EFI

@@ -146,6 +146,7 @@ endpoint_bus() {
   <include>/usr/share/dbus-1/system.conf</include>
   <include>$SOURCE/hypervisor/org.floe.Hypervisor1.conf</include>
   <include>$SOURCE/agent/org.floe.Agent1.conf</include>
+  <include>$SOURCE/appliance/org.floe.Install1.conf</include>
 </busconfig>
 XML
   dbus-daemon --config-file=/run/dbus.conf --nofork --nopidfile >>"$LOGS/dbus.log" 2>&1 &
