@@ -83,6 +83,7 @@ run (const Options *options)
   g_autoptr (GDBusConnection) connection = connect_bus (options->bus, &error);
   g_autoptr (FloeLink) link = NULL;
   g_autoptr (FloeSetupLink) setup = NULL;
+  g_autoptr (FloeInstallLink) install = NULL;
   GtkWidget *window;
   int status = 0;
 
@@ -92,7 +93,8 @@ run (const Options *options)
   load_style ();
   link = floe_link_new (connection);
   setup = floe_setup_link_new (connection);
-  window = floe_window_new (setup, link);
+  install = floe_install_link_new (connection);
+  window = floe_window_new (setup, install, link);
   g_signal_connect (window, "destroy", gtk_main_quit, NULL);
   g_unix_signal_add (SIGTERM, on_terminate, NULL);
   g_unix_signal_add (SIGINT, on_terminate, NULL);

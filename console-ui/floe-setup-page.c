@@ -200,15 +200,15 @@ update_hardware (FloeSetupPage *page)
 /* -- Building ------------------------------------------------------------------------------------------------------- */
 
 static void
-on_language (GtkWidget *button, FloeSetupPage *page)
+on_language (GtkWidget *button, GtkWidget *page)
 {
   const char *code = g_object_get_data (G_OBJECT (button), "language");
 
-  g_signal_emit (page, signals[LANGUAGE], 0, code);
+  g_signal_emit_by_name (page, "language", code);
 }
 
-static GtkWidget *
-make_languages (FloeSetupPage *page)
+GtkWidget *
+floe_setup_languages_new (GtkWidget *page)
 {
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
   g_auto (GStrv) choices = floe_language_choices (NULL);
@@ -242,7 +242,7 @@ make_header (FloeSetupPage *page)
   gtk_box_pack_start (GTK_BOX (words), banner, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (words), subtitle, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (header), words, TRUE, TRUE, 0);
-  gtk_box_pack_end (GTK_BOX (header), make_languages (page), FALSE, FALSE, 0);
+  gtk_box_pack_end (GTK_BOX (header), floe_setup_languages_new (GTK_WIDGET (page)), FALSE, FALSE, 0);
   gtk_style_context_add_class (gtk_widget_get_style_context (header), "header");
   return header;
 }

@@ -17,3 +17,6 @@ void floe_setup_page_take (FloeSetupPage *page, FloeSetupPage *before);
 /* Escape: ends an attempt that is under way. */
 void floe_setup_page_escape (FloeSetupPage *page);
 void floe_setup_page_focus (FloeSetupPage *page);
+
+/* A button for each language but the one in use; a click is PAGE's signal "language" (code). */
+GtkWidget *floe_setup_languages_new (GtkWidget *page);

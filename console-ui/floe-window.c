@@ -4,6 +4,7 @@
 #include "common/floe-log.h"
 #include "console-ui/floe-accelerator.h"
 #include "console-ui/floe-confirm.h"
+#include "console-ui/floe-install-page.h"
 #include "console-ui/floe-language.h"
 #include "console-ui/floe-machine-list.h"
 #include "console-ui/floe-machine-view.h"
@@ -17,11 +18,15 @@
 
 #define LIST_PAGE "list"
 #define SETUP_PAGE "setup"
+#define INSTALL_PAGE "install"
 
 struct _FloeWindow {
   GtkWindow parent;
   FloeLink *link;
   FloeSetupLink *setup;
+  FloeInstallLink *install;
+  GtkWidget *install_page; /* before all others, while it runs from a USB key and nobody has chosen to; NULL otherwise */
+  gboolean tried;
   GtkWidget *setup_page; /* instead of the list, while this computer has no server; NULL otherwise */
   GPtrArray *machines; /* FloeMachine in the order shown */
   GHashTable *views;   /* FloeMachine to FloeMachineView, made when first opened */
@@ -44,6 +49,7 @@ G_DEFINE_FINAL_TYPE (FloeWindow, floe_window, GTK_TYPE_WINDOW)
 static void window_act (FloeWindow *window, FloeMachine *machine, FloeAction action);
 static void window_make_list (FloeWindow *window);
 static void window_make_setup (FloeWindow *window);
+static void window_make_install (FloeWindow *window);
 static void window_update_question (FloeWindow *window);
 static void window_close_dialogue (FloeWindow *window);
 
@@ -93,7 +99,8 @@ window_show_list (FloeWindow *window)
 {
   const FloeSettings *settings = floe_link_settings (window->link);
 
-  if ((settings->kiosk && window->machines->len > 0) || window->setup_page != NULL)
+  if ((settings->kiosk && window->machines->len > 0) || window->setup_page != NULL
+      || window->install_page != NULL)
     return;
   window_leave (window);
   if (window->current != NULL)
@@ -377,6 +384,11 @@ on_key (FloeWindow *window, GdkEventKey *event)
     on_confirm_answer (window->confirm, FALSE, window);
     return TRUE;
   }
+  if (window->install_page != NULL) {
+    if (key.press && key.keyval == GDK_KEY_Escape)
+      floe_install_page_escape (FLOE_INSTALL_PAGE (window->install_page));
+    return FALSE;
+  }
   if (window->setup_page != NULL) {
     if (key.press && key.keyval == GDK_KEY_Escape)
       floe_setup_page_escape (FLOE_SETUP_PAGE (window->setup_page));
@@ -426,6 +438,8 @@ on_rebuild (gpointer data)
   window_make_list (window);
   if (window->setup_page != NULL)
     window_make_setup (window);
+  if (window->install_page != NULL)
+    window_make_install (window);
   return G_SOURCE_REMOVE;
 }
 
@@ -467,6 +481,68 @@ window_make_setup (FloeWindow *window)
   floe_setup_page_focus (FLOE_SETUP_PAGE (window->setup_page));
 }
 
+static void
+on_install_language (FloeInstallPage *page G_GNUC_UNUSED, const char *code, FloeWindow *window)
+{
+  floe_language_use (code);
+  g_idle_add (on_rebuild, g_object_ref (window));
+}
+
+/* What was behind it. */
+static void
+window_close_install (FloeWindow *window)
+{
+  GtkWidget *page = g_steal_pointer (&window->install_page);
+
+  gtk_widget_destroy (page);
+  if (window->setup_page != NULL) {
+    gtk_stack_set_visible_child (GTK_STACK (window->stack), window->setup_page);
+    floe_setup_page_focus (FLOE_SETUP_PAGE (window->setup_page));
+  } else if (window->current == NULL) {
+    gtk_stack_set_visible_child_name (GTK_STACK (window->stack), LIST_PAGE);
+    floe_machine_list_focus (FLOE_MACHINE_LIST (window->list), NULL);
+  }
+}
+
+static void
+on_try (FloeWindow *window)
+{
+  window->tried = TRUE;
+  window_close_install (window);
+}
+
+/* The page of 'Try' and 'Install' in the language of now. */
+static void
+window_make_install (FloeWindow *window)
+{
+  GtkWidget *before = window->install_page;
+
+  window->install_page = floe_install_page_new (window->install);
+  g_signal_connect (window->install_page, "language", G_CALLBACK (on_install_language), window);
+  g_signal_connect_swapped (window->install_page, "try", G_CALLBACK (on_try), window);
+  if (before != NULL)
+    gtk_widget_destroy (before);
+  gtk_stack_add_named (GTK_STACK (window->stack), window->install_page, INSTALL_PAGE);
+  gtk_stack_set_visible_child (GTK_STACK (window->stack), window->install_page);
+  floe_install_page_focus (FLOE_INSTALL_PAGE (window->install_page));
+}
+
+/* As long as there is no desktop to go to: whoever has set the key up works with it. An installation that is at work stays on the screen. */
+static void
+window_update_install (FloeWindow *window)
+{
+  FloeInstallState state = floe_install_link_state (window->install);
+  gboolean busy = state == FLOE_INSTALL_WORKING || state == FLOE_INSTALL_DONE;
+  gboolean needed = busy || (state != FLOE_INSTALL_ABSENT && !window->tried && window->machines->len == 0 && window->current == NULL);
+
+  if (needed == (window->install_page != NULL))
+    return;
+  if (needed)
+    window_make_install (window);
+  else
+    window_close_install (window);
+}
+
 /* A computer without a server is set up; one that has desktops all the same is not kept from them. */
 static void
 window_update_setup (FloeWindow *window)
@@ -478,11 +554,15 @@ window_update_setup (FloeWindow *window)
     return;
   if (needed) {
     window_make_setup (window);
+    if (window->install_page != NULL) {
+      gtk_stack_set_visible_child (GTK_STACK (window->stack), window->install_page);
+      floe_install_page_focus (FLOE_INSTALL_PAGE (window->install_page));
+    }
     return;
   }
   window->setup_page = NULL;
   gtk_widget_destroy (page);
-  if (window->current == NULL)
+  if (window->current == NULL && window->install_page == NULL)
     gtk_stack_set_visible_child_name (GTK_STACK (window->stack), LIST_PAGE);
 }
 
@@ -528,7 +608,8 @@ window_enter (FloeWindow *window)
 {
   const FloeSettings *settings = floe_link_settings (window->link);
 
-  if (!floe_link_is_up (window->link) || !floe_link_is_settled (window->link) || window->current != NULL || window->machines->len == 0)
+  if (!floe_link_is_up (window->link) || !floe_link_is_settled (window->link) || window->current != NULL || window->machines->len == 0
+      || window->install_page != NULL)
     return;
   if ((!window->entered && window->machines->len == 1) || settings->kiosk)
     window_show_machine (window, g_ptr_array_index (window->machines, 0));
@@ -612,7 +693,8 @@ on_machines_changed (FloeWindow *window)
   window_drop_views (window);
   floe_machine_list_set (FLOE_MACHINE_LIST (window->list), window->machines);
   window_update_setup (window);
-  if (window->current == NULL && window->confirm == NULL && window->dialogue == NULL)
+  window_update_install (window);
+  if (window->current == NULL && window->confirm == NULL && window->dialogue == NULL && window->install_page == NULL)
     floe_machine_list_focus (FLOE_MACHINE_LIST (window->list), floe_machine_list_selected (FLOE_MACHINE_LIST (window->list)));
   window_enter (window);
 }
@@ -664,6 +746,8 @@ floe_window_dispose (GObject *object)
     g_signal_handlers_disconnect_by_data (window->link, window);
   if (window->setup != NULL)
     g_signal_handlers_disconnect_by_data (window->setup, window);
+  if (window->install != NULL)
+    g_signal_handlers_disconnect_by_data (window->install, window);
   /* While there are still GDK windows: a grab can be given up only from one. */
   if (window->current != NULL)
     window_leave (window);
@@ -677,6 +761,7 @@ floe_window_dispose (GObject *object)
   g_clear_pointer (&window->question, floe_usb_question_free);
   g_clear_object (&window->link);
   g_clear_object (&window->setup);
+  g_clear_object (&window->install);
   G_OBJECT_CLASS (floe_window_parent_class)->dispose (object);
 }
 
@@ -705,12 +790,13 @@ floe_window_init (FloeWindow *window)
 }
 
 GtkWidget *
-floe_window_new (FloeSetupLink *setup, FloeLink *link)
+floe_window_new (FloeSetupLink *setup, FloeInstallLink *install, FloeLink *link)
 {
   FloeWindow *window = g_object_new (FLOE_TYPE_WINDOW, "type", GTK_WINDOW_TOPLEVEL, NULL);
 
   window->link = g_object_ref (link);
   window->setup = g_object_ref (setup);
+  window->install = g_object_ref (install);
   window_make_list (window);
   window_fill_monitor (window);
   g_signal_connect (window, "key-press-event", G_CALLBACK (on_key), NULL);
@@ -723,5 +809,6 @@ floe_window_new (FloeSetupLink *setup, FloeLink *link)
   g_signal_connect_swapped (link, "audit", G_CALLBACK (on_audit), window);
   g_signal_connect_swapped (link, "trouble", G_CALLBACK (on_link_trouble), window);
   g_signal_connect_swapped (setup, "changed", G_CALLBACK (window_update_setup), window);
+  g_signal_connect_swapped (install, "changed", G_CALLBACK (window_update_install), window);
   return GTK_WIDGET (window);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include "console-ui/floe-install-link.h"
 #include "console-ui/floe-link.h"
 #include "console-ui/floe-setup-link.h"
 
@@ -10,4 +11,4 @@
 #define FLOE_TYPE_WINDOW (floe_window_get_type ())
 G_DECLARE_FINAL_TYPE (FloeWindow, floe_window, FLOE, WINDOW, GtkWindow)
 
-GtkWidget *floe_window_new (FloeSetupLink *setup, FloeLink *link);
+GtkWidget *floe_window_new (FloeSetupLink *setup, FloeInstallLink *install, FloeLink *link);
