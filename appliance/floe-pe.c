@@ -4,6 +4,7 @@
 #include "common/floe-digest.h"
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs7.h>
 #include <openssl/x509.h>
@@ -28,13 +29,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (X509, X509_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (X509_SIG, X509_SIG_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (PKCS7, PKCS7_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BIO, BIO_free_all)
-typedef STACK_OF (X509) Certificates;
-static void
-certificates_free (Certificates *certificates)
-{
-  sk_X509_free (certificates);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Certificates, certificates_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (EVP_MD_CTX, EVP_MD_CTX_free)
 
 typedef struct {
   const uint8_t *data;
@@ -218,19 +213,47 @@ read_content (const PKCS7 *signature, GBytes **content, FloeDigest *digest, GErr
   return TRUE;
 }
 
-/* Certificates inside the signature are the signer's word: ours is the only one that counts. */
 static gboolean
-check_signer (PKCS7 *signature, GBytes *content, X509 *certificate, GError **error)
+is_type (const ASN1_TYPE *value, const char *wanted)
 {
-  g_autoptr (BIO) bio = BIO_new_mem_buf (g_bytes_get_data (content, NULL), (int) g_bytes_get_size (content));
-  g_autoptr (Certificates) ours = sk_X509_new_null ();
+  char oid[64];
 
-  if (bio == NULL || ours == NULL || sk_X509_push (ours, certificate) <= 0)
+  return value != NULL && value->type == V_ASN1_OBJECT && OBJ_obj2txt (oid, sizeof oid, value->value.object, 1) > 0 && strcmp (oid, wanted) == 0;
+}
+
+/* What is signed are attributes, of which one is the content's digest and one says what the content is. */
+static gboolean
+check_attributes (const PKCS7_SIGNER_INFO *signer, GBytes *content)
+{
+  const ASN1_OCTET_STRING *said = signer->auth_attr == NULL ? NULL : PKCS7_digest_from_attributes (signer->auth_attr);
+  FloeDigest found;
+
+  floe_digest_of (g_bytes_get_data (content, NULL), g_bytes_get_size (content), &found);
+  return said != NULL && ASN1_STRING_length (said) == FLOE_DIGEST_SIZE && memcmp (ASN1_STRING_get0_data (said), found.bytes, FLOE_DIGEST_SIZE) == 0 &&
+         is_type (PKCS7_get_signed_attribute (signer, NID_pkcs9_contentType), SPC_INDIRECT_DATA);
+}
+
+/* Whoever signed, by whatever certificates are inside: the key of ours is the only one that is tried. */
+static gboolean
+check_signer (const PKCS7 *signature, GBytes *content, X509 *certificate, GError **error)
+{
+  PKCS7_SIGNER_INFO *signer = sk_PKCS7_SIGNER_INFO_num (signature->d.sign->signer_info) == 1 ? sk_PKCS7_SIGNER_INFO_value (signature->d.sign->signer_info, 0) : NULL;
+  g_autoptr (EVP_MD_CTX) context = EVP_MD_CTX_new ();
+  unsigned char *attributes = NULL;
+  gboolean good = FALSE;
+  int size;
+
+  if (context == NULL)
     return floe_error_set (error, FLOE_ERROR_NO_SPACE, "no memory to check a signature");
-  if (PKCS7_verify (signature, ours, NULL, bio, NULL, PKCS7_NOVERIFY | PKCS7_NOINTERN | PKCS7_NOCHAIN | PKCS7_BINARY) == 1)
-    return TRUE;
+  if (signer != NULL && signer->enc_digest != NULL && check_attributes (signer, content)) {
+    size = ASN1_item_i2d ((const ASN1_VALUE *) signer->auth_attr, &attributes, ASN1_ITEM_rptr (PKCS7_ATTR_VERIFY));
+    good = size > 0 && EVP_DigestVerifyInit (context, NULL, EVP_sha256 (), NULL, X509_get0_pubkey (certificate)) == 1 &&
+           EVP_DigestVerify (context, ASN1_STRING_get0_data (signer->enc_digest), (size_t) ASN1_STRING_length (signer->enc_digest), attributes,
+                             (size_t) size) == 1;
+    OPENSSL_free (attributes);
+  }
   ERR_clear_error ();
-  return floe_error_set (error, FLOE_ERROR_UNVERIFIED, "it was not signed with the key of this version of Floe");
+  return good || floe_error_set (error, FLOE_ERROR_UNVERIFIED, "it was not signed with the key of this version of Floe");
 }
 
 gboolean
