@@ -3,6 +3,7 @@
 #include "common/floe-log.h"
 #include "console-ui/floe-language.h"
 #include "console-ui/floe-link.h"
+#include "console-ui/floe-session.h"
 #include "console-ui/floe-widgets.h"
 #include "console-ui/floe-window.h"
 
@@ -10,6 +11,8 @@
 #include <gtk/gtk.h>
 
 /* The screen of an endpoint: under cage on the appliance, on any display elsewhere. */
+
+#define NO_SCREEN_SECONDS 30
 
 typedef struct {
   char *config, *bus, *language;
@@ -76,6 +79,52 @@ load_style (void)
                 "gtk-enable-animations", FALSE, "gtk-xft-dpi", (int) (96 * 1024 * floe_screen_scale ()), NULL);
 }
 
+/* What the first frame is waited for by; 0 when that is over. */
+typedef struct {
+  guint no_screen;
+} FirstFrame;
+
+static void
+up (FirstFrame *first, const char *how)
+{
+  if (first->no_screen == 0)
+    return;
+  g_clear_handle_id (&first->no_screen, g_source_remove);
+  floe_info (how);
+  floe_session_ready ();
+}
+
+/* The compositor asks for the second frame when it has taken the first one: now there is something to see. */
+static void
+on_next_frame (GdkFrameClock *clock, FirstFrame *first)
+{
+  g_signal_handlers_disconnect_by_func (clock, on_next_frame, first);
+  up (first, "the first frame is on the screen");
+}
+
+static void
+on_first_frame (GdkFrameClock *clock, FirstFrame *first)
+{
+  g_signal_handlers_disconnect_by_func (clock, on_first_frame, first);
+  g_signal_connect (clock, "before-paint", G_CALLBACK (on_next_frame), first);
+  gdk_frame_clock_request_phase (clock, GDK_FRAME_CLOCK_PHASE_BEFORE_PAINT);
+}
+
+/* Nobody asks for frames while no screen is plugged: that is no failure of ours. */
+static gboolean
+on_no_screen (gpointer first)
+{
+  up (first, "no screen has taken a frame yet");
+  return G_SOURCE_REMOVE;
+}
+
+static void
+watch_first_frame (GtkWidget *window, FirstFrame *first)
+{
+  first->no_screen = g_timeout_add_seconds (NO_SCREEN_SECONDS, on_no_screen, first);
+  g_signal_connect (gtk_widget_get_frame_clock (window), "after-paint", G_CALLBACK (on_first_frame), first);
+}
+
 static int
 run (const Options *options)
 {
@@ -84,6 +133,7 @@ run (const Options *options)
   g_autoptr (FloeLink) link = NULL;
   g_autoptr (FloeSetupLink) setup = NULL;
   g_autoptr (FloeInstallLink) install = NULL;
+  FirstFrame first = { 0 };
   GtkWidget *window;
   int status = 0;
 
@@ -99,7 +149,9 @@ run (const Options *options)
   g_unix_signal_add (SIGTERM, on_terminate, NULL);
   g_unix_signal_add (SIGINT, on_terminate, NULL);
   gtk_widget_show (window);
+  watch_first_frame (window, &first);
   gtk_main ();
+  g_clear_handle_id (&first.no_screen, g_source_remove);
   g_signal_handlers_disconnect_by_data (connection, &status);
   if (GTK_IS_WINDOW (window)) {
     g_signal_handlers_disconnect_by_func (window, gtk_main_quit, NULL);

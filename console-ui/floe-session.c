@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "console-ui/floe-session.h"
 
+#include "common/floe-fd.h"
+
+#include <errno.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 static gboolean
 draws_in_hardware (const char *driver)
@@ -45,4 +51,25 @@ gboolean
 floe_session_has_gpu (const char *sys, const char *mesa)
 {
   return has_card (sys) && has_mesa (mesa);
+}
+
+void
+floe_session_ready (void)
+{
+  static const char message[] = "READY=1";
+  const char *path = g_getenv ("NOTIFY_SOCKET");
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  size_t length = path != NULL ? strlen (path) : 0;
+  floe_autofd fd = -1;
+
+  if (length == 0 || length >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@'))
+    return;
+  memcpy (address.sun_path, path, length);
+  /* An abstract name: unix(7). */
+  if (path[0] == '@')
+    address.sun_path[0] = 0;
+  fd = socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0 || sendto (fd, message, strlen (message), MSG_NOSIGNAL, (struct sockaddr *)&address,
+                        (socklen_t)(offsetof (struct sockaddr_un, sun_path) + length)) < 0)
+    g_debug ("the service manager was not told: %s", g_strerror (errno));
 }

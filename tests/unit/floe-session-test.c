@@ -2,6 +2,10 @@
 #include "console-ui/floe-session.h"
 
 #include <glib/gstdio.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static char *root, *sys, *mesa;
@@ -59,6 +63,46 @@ test_no_mesa (void)
   g_assert_true (floe_session_has_gpu (sys, mesa));
 }
 
+/* NAME as systemd gives it: "@" for an abstract one. */
+static void
+check_ready (const char *name)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  int fd = socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  char text[64];
+
+  g_assert_cmpint (fd, >=, 0);
+  g_assert_cmpuint (strlen (name), <, sizeof address.sun_path);
+  memcpy (address.sun_path, name, strlen (name));
+  if (name[0] == '@')
+    address.sun_path[0] = 0;
+  g_assert_cmpint (bind (fd, (struct sockaddr *)&address, (socklen_t)(offsetof (struct sockaddr_un, sun_path) + strlen (name))), ==, 0);
+  g_setenv ("NOTIFY_SOCKET", name, TRUE);
+  floe_session_ready ();
+  g_assert_cmpint (recv (fd, text, sizeof text, 0), ==, 7);
+  g_assert_cmpint (memcmp (text, "READY=1", 7), ==, 0);
+  close (fd);
+}
+
+static void
+test_ready (void)
+{
+  g_autofree char *path = g_build_filename (root, "notify", NULL);
+  g_autofree char *abstract = g_strdup_printf ("@floe-session-test-%d", (int)getpid ());
+  g_autofree char *longer = g_strnfill (200, '/');
+  const char *nobody[] = { "", "relative", longer, path };
+
+  check_ready (path);
+  check_ready (abstract);
+  unlink (path);
+  for (size_t i = 0; i < G_N_ELEMENTS (nobody); i++) {
+    g_setenv ("NOTIFY_SOCKET", nobody[i], TRUE);
+    floe_session_ready ();
+  }
+  g_unsetenv ("NOTIFY_SOCKET");
+  floe_session_ready ();
+}
+
 int
 main (int argc, char **argv)
 {
@@ -71,6 +115,7 @@ main (int argc, char **argv)
   mesa = g_build_filename (root, "mesa", NULL);
   g_test_add_func ("/session/gpu", test_gpu);
   g_test_add_func ("/session/no-mesa", test_no_mesa);
+  g_test_add_func ("/session/ready", test_ready);
   status = g_test_run ();
   clean = g_strdup_printf ("rm -r '%s'", root);
   if (g_spawn_command_line_sync (clean, NULL, NULL, NULL, NULL))
