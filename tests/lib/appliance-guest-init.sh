@@ -1,18 +1,14 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The first process of a small desktop in the test of the appliance: it says on its screen what it runs on and what it reaches, in the colour of its
-# network, and to the endpoint, as a desktop's agent does, that it is up.
+# The first process of a small desktop in the test of the appliance. It tells the endpoint, as a desktop's agent does, that it is up, tries what it may and
+# what it may not reach, and says on its screen what it runs on and what answered: green when the intranet did and nothing else, blue when
+# the web did and nothing else, red for anything else.
 /bin/busybox --install -s /bin
 PATH=/bin
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 for module in /modules/*; do insmod $module 2>/dev/null; done
-exec >/dev/tty0 2>/dev/null
-hypervisor=$(dmesg | sed -n 's/.*Hypervisor detected: *//p')
-colour=44
-[ "$(cat /sys/class/net/eth0/address | tail -c 2)" = 1 ] || colour=42
-printf '\033[%d;97;1m\033[2J\033[3;10HTEST DESKTOP\033[5;10Hhypervisor: %s\033[6;10Hcard: %s' $colour "${hypervisor:-none}" "$(cat /sys/class/net/eth0/address)"
 for port in /sys/class/virtio-ports/*; do
   [ "$(cat $port/name)" != com.redhat.spice.0 ] || exec 3<>/dev/${port##*/}
 done
@@ -25,12 +21,12 @@ ip addr replace "$ip/${mask:-24}" dev "$interface"
 ip route replace default via "${router%% *}" dev "$interface"
 LEASE
 chmod 755 /lease
-udhcpc -i eth0 -s /lease -t 20 -T 1 -q -S >/dev/null
-row=8
-for where in 198.51.100.10:80 203.0.113.20:80; do
-  answer=no
-  [ "$(wget -q -T 5 -O - http://$where/)" = floe ] && answer=yes
-  printf '\033[%d;10H%s: %s' $row $where $answer
-  row=$((row + 1))
-done
+udhcpc -i eth0 -s /lease -t 20 -T 1 -q -S >/dev/null 2>&1
+answer() { if [ "$(wget -q -T 5 -O - http://$1/ 2>/dev/null)" = floe ]; then echo yes; else echo no; fi; }
+intranet=$(answer 198.51.100.10) web=$(answer 203.0.113.20)
+case $intranet$web in yesno) colour=42 ;; noyes) colour=44 ;; *) colour=41 ;; esac
+hypervisor=$(dmesg | sed -n 's/.*Hypervisor detected: *//p')
+# A cursor that blinks has all of the screen drawn again.
+printf '\033[?25l\033[%d;97;1m\033[2J\033[3;10HTEST DESKTOP\033[5;10Hhypervisor: %s\033[7;10Hintranet: %s\033[8;10Hweb: %s' \
+  $colour "${hypervisor:-none}" $intranet $web >/dev/tty0
 while :; do sleep 3600; done

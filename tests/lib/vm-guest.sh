@@ -28,7 +28,7 @@ done </initrd-modules
 truncate -s 48M "$out/guest.raw"
 mkfs.vfat -F 16 -n GUEST "$out/guest.raw" >/dev/null
 syslinux --install "$out/guest.raw"
-printf 'DEFAULT floe\nPROMPT 0\nLABEL floe\n  KERNEL vmlinuz\n  INITRD initrd\n  APPEND console=ttyS0 quiet loglevel=3 mitigations=off nowatchdog tsc=reliable no_timer_check panic=-1\n' >/syslinux.cfg
+printf 'DEFAULT floe\nPROMPT 0\nLABEL floe\n  KERNEL vmlinuz\n  INITRD initrd\n  APPEND console=ttyS0 quiet loglevel=3 mitigations=off nowatchdog tsc=reliable no_timer_check vt.global_cursor_default=0 panic=-1\n' >/syslinux.cfg
 mcopy -i "$out/guest.raw" "$tree/boot/vmlinuz-$release" ::vmlinuz
 mcopy -i "$out/guest.raw" /guest-initrd ::initrd
 mcopy -i "$out/guest.raw" /syslinux.cfg ::syslinux.cfg
