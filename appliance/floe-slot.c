@@ -238,6 +238,16 @@ may_install (FloeSlot *slot, const FloeApplianceInfo *info, GError **error)
                             slot->record.ran);
 }
 
+/* floe-state keeps the state closed to what is older than the record: VERSION, which the signed description lets go back, is to open it. */
+static gboolean
+lower (FloeSlot *slot, int64_t version, GError **error)
+{
+  if (slot->record.ran <= version)
+    return TRUE;
+  slot->record.ran = version;
+  return floe_slot_record_save (slot->dir, &slot->record, error);
+}
+
 static gboolean
 install (FloeSlot *slot, const FloeSlotOffer *offer, FloeSlotOutcome *outcome, char **message, GError **error)
 {
@@ -256,11 +266,11 @@ install (FloeSlot *slot, const FloeSlotOffer *offer, FloeSlotOutcome *outcome, c
       return TRUE;
     }
     floe_slot_record_forgive (&slot->record, offer->info->version);
-    slot->record.ran = MIN (slot->record.ran, offer->info->version);
-    if (!floe_slot_record_save (slot->dir, &slot->record, error) || !floe_slot_write (slot, offer, error))
+    if (!floe_slot_record_save (slot->dir, &slot->record, error) || !lower (slot, offer->info->version, error) ||
+        !floe_slot_write (slot, offer, error))
       return FALSE;
   }
-  if (!put_in_order (slot, offer, error))
+  if (!lower (slot, offer->info->version, error) || !put_in_order (slot, offer, error))
     return FALSE;
   *outcome = FLOE_SLOT_INSTALLED;
   *message = g_strdup_printf ("version %" PRIi64 " is installed and starts next", offer->info->version);
@@ -311,6 +321,15 @@ floe_slot_update (FloeSlot *slot, FloeSlotOutcome *outcome, char **message, GErr
 
 /* -- Found good ------------------------------------------------------------------------------------------------------ */
 
+/* Whether an older version was put before the running one (put_in_order()) and its turn is next: then nothing is said of this one any more. */
+static gboolean
+is_leaving (FloeSlot *slot, const FloeSlotMenuEntry *running)
+{
+  const FloeSlotMenuEntry *next = floe_slot_menu_next (slot->menu);
+
+  return running->entry.left == 0 && running->entry.done == 0 && next != NULL && next->entry.version < slot->options->running;
+}
+
 gboolean
 floe_slot_good (FloeSlot *slot, char **message, GError **error)
 {
@@ -321,6 +340,10 @@ floe_slot_good (FloeSlot *slot, char **message, GError **error)
   if (entry == NULL)
     return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "version %" PRIi64 " runs and has no entry on the boot partition",
                            slot->options->running);
+  if (is_leaving (slot, entry)) {
+    *message = g_strdup_printf ("version %" PRIi64 " is good, and an older one that was asked for starts next", slot->options->running);
+    return TRUE;
+  }
   g_strlcpy (name, entry->name, sizeof name);
   if (!note_failed (slot, error))
     return FALSE;

@@ -12,6 +12,7 @@
  * look for it, and closed again unless they are it. */
 
 #include "appliance/floe-gpt.h"
+#include "appliance/floe-usb-kind.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -48,21 +49,28 @@ typedef struct {
   char root[64], tree[64], esp[64]; /* names of block devices below /dev */
 } Place;
 
+/* LEVEL as syslog(2) has it: the command line (loglevel=2) lets through to the screen what is more urgent than 2. */
+static void
+tell (int level, const char *text)
+{
+  int fd = open ("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+
+  if (fd >= 0) {
+    dprintf (fd, "<%d>floe-start: %s\n", level, text);
+    close (fd);
+  }
+}
+
 static void __attribute__ ((format (printf, 1, 2)))
 say (const char *format, ...)
 {
   char text[512];
   va_list arguments;
-  int fd;
 
   va_start (arguments, format);
   vsnprintf (text, sizeof text, format, arguments);
   va_end (arguments);
-  fd = open ("/dev/kmsg", O_WRONLY | O_CLOEXEC);
-  if (fd >= 0) {
-    dprintf (fd, "<2>floe-start: %s\n", text);
-    close (fd);
-  }
+  tell (3, text);
 }
 
 /* Says why on screen and restarts: see above. */
@@ -75,8 +83,9 @@ fail (const char *format, ...)
   va_start (arguments, format);
   vsnprintf (text, sizeof text, format, arguments);
   va_end (arguments);
-  say ("%s", text);
-  say ("Floe does not start from this slot. The machine restarts in %d seconds.", READ_SECONDS);
+  tell (1, text);
+  snprintf (text, sizeof text, "Floe does not start from this slot. The machine restarts in %d seconds.", READ_SECONDS);
+  tell (1, text);
   sleep (READ_SECONDS);
   sync ();
   reboot (RB_AUTOBOOT);
@@ -98,18 +107,6 @@ read_text (const char *path, char *text, size_t size)
   text[got] = 0;
   text[strcspn (text, "\n")] = 0;
   return true;
-}
-
-static void
-write_text (const char *path, const char *text)
-{
-  int fd = open (path, O_WRONLY | O_CLOEXEC);
-
-  if (fd < 0)
-    return;
-  if (write (fd, text, strlen (text)) < 0)
-    say ("%s: %s", path, strerror (errno));
-  close (fd);
 }
 
 static void
@@ -289,62 +286,6 @@ look_at_disks (const char *loader, const char *root, const char *tree, Place *pl
   return found;
 }
 
-/* Whether every interface of every configuration is mass storage: bInterfaceClass 8 (USB 2.0, 9.6.5). The device's own descriptor is first. */
-static bool
-usb_is_storage (const char *device)
-{
-  uint8_t raw[4096];
-  char path[320];
-  unsigned interfaces = 0;
-  ssize_t got;
-  int fd;
-
-  snprintf (path, sizeof path, "/sys/bus/usb/devices/%s/descriptors", device);
-  fd = open (path, O_RDONLY | O_CLOEXEC);
-  got = fd >= 0 ? read (fd, raw, sizeof raw) : -1;
-  if (fd >= 0)
-    close (fd);
-  if (got < 18 || got == sizeof raw)
-    return false;
-  for (ssize_t at = 0; at + 2 <= got; at += raw[at]) {
-    if (raw[at] < 2)
-      return false;
-    if (raw[at + 1] != 4)
-      continue;
-    if (raw[at] < 9 || at + 9 > got || raw[at + 5] != 8)
-      return false;
-    interfaces++;
-  }
-  return interfaces > 0;
-}
-
-/* Opens disks, or closes again those that are not KEEP, a path below /sys/devices (NULL: none). Hubs stay closed: a root disk sits in a port of
- * the machine itself. */
-static void
-usb_disks (bool open_them, const char *keep)
-{
-  DIR *directory = opendir ("/sys/bus/usb/devices");
-  struct dirent *entry;
-
-  while (directory != NULL && (entry = readdir (directory)) != NULL) {
-    char path[400], real[4096];
-    size_t length;
-
-    if (entry->d_name[0] < '0' || entry->d_name[0] > '9' || strchr (entry->d_name, ':') != NULL || !usb_is_storage (entry->d_name))
-      continue;
-    snprintf (path, sizeof path, "/sys/bus/usb/devices/%s", entry->d_name);
-    if (!open_them && keep != NULL && realpath (path, real) != NULL) {
-      length = strlen (real);
-      if (strncmp (keep, real, length) == 0 && keep[length] == '/')
-        continue;
-    }
-    snprintf (path, sizeof path, "/sys/bus/usb/devices/%s/authorized", entry->d_name);
-    write_text (path, open_them ? "1" : "0");
-  }
-  if (directory != NULL)
-    closedir (directory);
-}
-
 static void
 find_place (const Verity *verity, Place *place)
 {
@@ -360,11 +301,11 @@ find_place (const Verity *verity, Place *place)
       fail ("no disk has both partitions of this version (%s, %s)%s: damaged, or never written", root, tree,
             loader[0] != 0 ? " beside the boot partition that the machine started from" : "");
     if (tries % 10 == 0)
-      usb_disks (true, NULL);
+      floe_usb_authorise (FLOE_USB_STORAGE, true, NULL);
     nanosleep (&moment, NULL);
   }
   snprintf (path, sizeof path, "/sys/block/%s", place->disk);
-  usb_disks (false, realpath (path, real));
+  floe_usb_authorise (FLOE_USB_STORAGE, false, realpath (path, real));
 }
 
 static bool

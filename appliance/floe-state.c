@@ -9,9 +9,16 @@
  * nothing but a fast erasure, and /run/floe/state.conf says so for the screen. A partition is in the table only once it is whole, so a cut
  * first start is begun again.
  *
- * What fails here stops the start with the reason on screen (floe-stopped.service): a state that does not open is never replaced by a new one. */
+ * Firmware starts, and the TPM trusts, every image that was ever signed. So the state remembers which version was found good (floe-slot-record.h),
+ * and an older one closes it again before anything has read from it: an old image put back, with what was since mended, never sees the state.
+ * What the signed metadata lets go back is in that record. Whoever puts back the whole disk of an earlier day puts back its record as well.
+ *
+ * What fails here stops the start: the reason stays on the screen for half a minute, then the unit fails and the machine restarts. A state
+ * that does not open is never replaced by a new one. */
 
 #include "appliance/floe-gpt.h"
+#include "appliance/floe-slot-record.h"
+#include "appliance/floe-state-ask.h"
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
 
@@ -32,10 +39,13 @@
 #define KEY_FILE "/run/floe/state.key"
 #define BOOT "/boot"
 #define KEY_ON_BOOT "floe-state.key"
+#define TYPED "typed.key"
+#define ASK_TIMES 5
 #define RECOVERY "recovery-key"
 #define SIGNATURE "/run/systemd/tpm2-pcr-signature.json"
 #define PUBLIC_KEY "/run/systemd/tpm2-pcr-public-key.pem"
 #define CONF_MAX (64 * 1024)
+#define READ_SECONDS 30
 
 typedef struct {
   char *disk;
@@ -172,24 +182,60 @@ create (Place *place, GError **error)
   return TRUE;
 }
 
+static gboolean
+attach (const Place *place, const char *key_file, const char *options, GError **error)
+{
+  const char *arguments[] = { "/usr/lib/systemd/systemd-cryptsetup", "attach", LABEL, place->state, key_file, options, NULL };
+
+  return run (arguments, error);
+}
+
+/* By the recovery key in somebody's hands, because of REASON. What he types is tried by the lock itself, which costs time. */
+static gboolean
+open_by_hand (const Place *place, const GError *reason, GError **error)
+{
+  floe_autofd run_floe = floe_dir_open ("/run/floe", error);
+  g_autofree char *why = g_strdup (reason->message);
+  gboolean done = FALSE;
+
+  for (int i = 0; run_floe >= 0 && !done && i < ASK_TIMES; i++) {
+    g_autoptr (GError) problem = NULL;
+    char *key = floe_state_ask_key (why, &problem);
+
+    done = key != NULL && floe_file_replace_at (run_floe, TYPED, key, strlen (key), 0600, &problem) &&
+           attach (place, "/run/floe/" TYPED, "luks,headless=yes,tries=1,discard", &problem);
+    unlinkat (run_floe, TYPED, 0);
+    if (key == NULL)
+      break;
+    floe_state_key_free (key);
+    g_free (why);
+    why = g_strdup ("That is not the recovery key of this machine.");
+  }
+  if (!done && error != NULL && *error == NULL)
+    *error = g_error_copy (reason);
+  return done;
+}
+
 /* Which lock it has is the boot partition's to say only where it would not open by the TPM anyway. */
 static gboolean
 open_state (Place *place, GError **error)
 {
-  const char *tpm[] = { "/usr/lib/systemd/systemd-cryptsetup", "attach", LABEL, place->state, "none",
-                        "luks,tpm2-device=auto,tpm2-signature=" SIGNATURE ",headless=yes,tries=1,token-timeout=60,discard", NULL };
-  const char *key[] = { "/usr/lib/systemd/systemd-cryptsetup", "attach", LABEL, place->state, BOOT "/" KEY_ON_BOOT,
-                        "luks,headless=yes,tries=1,discard", NULL };
-  gboolean has_key = access (BOOT "/" KEY_ON_BOOT, R_OK) == 0;
+  gboolean has_key = access (BOOT "/" KEY_ON_BOOT, R_OK) == 0, done, has_tpm = place->tpm;
+  g_autoptr (GError) reason = NULL;
 
-  if (!place->tpm && !has_key)
-    return floe_error_set (error, FLOE_ERROR_UNVERIFIED, "%s is sealed to a TPM that this machine does not have", place->state);
-  if (!run (has_key ? key : tpm, error)) {
-    g_prefix_error (error, "%s does not open on this machine (another TPM, another firmware setting, or a changed disk): ", place->state);
-    return FALSE;
-  }
   place->tpm = !has_key;
-  return TRUE;
+  if (!has_tpm && !has_key) {
+    floe_error_set (&reason, FLOE_ERROR_UNVERIFIED, "%s is sealed to a TPM that this machine does not have", place->state);
+    return open_by_hand (place, reason, error);
+  }
+  if (has_key)
+    done = attach (place, BOOT "/" KEY_ON_BOOT, "luks,headless=yes,tries=1,discard", &reason);
+  else
+    done = attach (place, "none", "luks,tpm2-device=auto,tpm2-signature=" SIGNATURE ",headless=yes,tries=1,token-timeout=60,discard", &reason);
+  if (done)
+    return TRUE;
+  g_prefix_error (&reason, "%s does not open on this machine (another TPM, another firmware setting, or a changed disk): ", place->state);
+  return open_by_hand (place, reason, error);
 }
 
 static gboolean
@@ -206,6 +252,41 @@ mount_state (GError **error)
   if (mount (MAPPED, "/var", "ext4", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME, "errors=remount-ro") != 0)
     return floe_error_set_errno (error, errno, "/var");
   return TRUE;
+}
+
+static void
+close_state (void)
+{
+  const char *detach[] = { "/usr/lib/systemd/systemd-cryptsetup", "detach", LABEL, NULL };
+  g_autoptr (GError) error = NULL;
+
+  if (umount ("/var") != 0)
+    g_printerr ("/var: %s\n", g_strerror (errno));
+  else if (!run (detach, &error))
+    g_printerr ("%s\n", error->message);
+}
+
+/* Whether this version is at least the one that was found good here. A record that cannot be read speaks for nobody. */
+static gboolean
+check_version (GError **error)
+{
+  g_autofree char *text = g_get_os_info ("IMAGE_VERSION");
+  g_autoptr (GError) problem = NULL;
+  floe_autofd slot = -1;
+  FloeSlotRecord record;
+  gint64 version;
+
+  if (text == NULL || !g_ascii_string_to_signed (text, 10, 1, G_MAXINT64, &version, NULL))
+    return floe_error_set (error, FLOE_ERROR_INVALID, "this image has no version");
+  slot = floe_dir_open ("/var/lib/floe/slot", &problem);
+  if (slot < 0 && g_error_matches (problem, FLOE_ERROR, FLOE_ERROR_NOT_FOUND))
+    return TRUE;
+  if (slot < 0 || !floe_slot_record_load (slot, &record, problem == NULL ? &problem : NULL))
+    return floe_error_set (error, FLOE_ERROR_UNVERIFIED, "which version may run here cannot be told: %s", problem->message);
+  return version >= record.ran ||
+         floe_error_set (error, FLOE_ERROR_ROLLBACK,
+                         "Version %" G_GINT64_FORMAT " is older than %" G_GINT64_FORMAT ", which ran here: the state stays closed to it.", version,
+                         record.ran);
 }
 
 /* From the boot partition, which anybody can write: the server's address, its key and the group, never a path or a program. What the server then
@@ -311,7 +392,12 @@ set_up (GError **error)
 
   if (!read_place (&place, error) || !mount_boot (&place, FALSE, error) || (place.state == NULL && !create (&place, error)))
     return FALSE;
-  done = open_state (&place, error) && mount_state (error) && fill_state (&place, error) && say_how (&place, error);
+  done = open_state (&place, error) && mount_state (error);
+  if (done && !check_version (error)) {
+    close_state ();
+    done = FALSE;
+  }
+  done = done && fill_state (&place, error) && say_how (&place, error);
   unlink (KEY_FILE);
   return done;
 }
@@ -327,6 +413,7 @@ main (void)
   g_printerr ("%s\n", error->message);
   console = open ("/dev/tty0", O_WRONLY | O_NOCTTY | O_CLOEXEC);
   if (console >= 0)
-    dprintf (console, "\n\n  Floe does not start.\n  %s\n", error->message);
+    dprintf (console, "\n\n  Floe does not start.\n  %s\n\n  The machine restarts in %d seconds.\n", error->message, READ_SECONDS);
+  sleep (READ_SECONDS);
   return EXIT_FAILURE;
 }

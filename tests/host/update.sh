@@ -234,6 +234,10 @@ unchanged before 'an older version'
 offer 2 --allow-older
 slot update 3 | grep -q 'version 2 is installed' || die 'signed metadata may go back'
 starts 2
+# What still runs is good, and says so again when one of its daemons was restarted: that neither holds up the older version nor shuts it out.
+slot good 3 >/dev/null
+starts 2
+jq -e '.ran == 2' "$STATE/slot/record.json" >/dev/null || die 'the version that is to run is older than the record allows'
 slot good 2 >/dev/null
 starts 2
 
