@@ -520,6 +520,6 @@ main (int argc, char **argv)
   }
   result = g_test_run ();
   g_clear_pointer (&kept, g_ptr_array_unref);
-  g_print ("figure: power_cuts = %u\nfigure: power_cut_failures = %u\nfigure: update_kills = %u\n", cuts, failures, kills);
+  g_print ("figure: power_cuts_model = %u\nfigure: power_cut_failures_model = %u\nfigure: update_kills = %u\n", cuts, failures, kills);
   return result;
 }
