@@ -171,6 +171,8 @@ install_world_free (InstallWorld *world)
   g_free (world->parts);
   g_free (world->source);
   g_free (world->target);
+  g_free (world->tables[0]);
+  g_free (world->tables[1]);
   g_free (world);
 }
 
@@ -210,11 +212,21 @@ install_world_old (InstallWorld *world, InstallWorldOld old)
       memset (bytes, 0, old == INSTALL_WORLD_GPT ? TABLE : 512);
     g_assert_cmpint (pwrite (fd, bytes, 2 * MIB, (off_t) (places[i] * MIB)), ==, 2 * MIB);
   }
-  close (fd);
+  if (world->tables[old] != NULL) {
+    g_assert_cmpint (pwrite (fd, world->tables[old], TABLE, 0), ==, TABLE);
+    g_assert_cmpint (pwrite (fd, world->tables[old] + TABLE, TABLE, (off_t) (world->plan.needed - TABLE)), ==, TABLE);
+    close (fd);
+    return;
+  }
   if (old == INSTALL_WORLD_GPT)
     g_free (run ("printf 'label: gpt\\nstart=2048, size=60MiB, name=OLD\\nname=DATA\\n' | sfdisk -q --wipe never %s", world->target));
   else
     g_free (run ("printf 'label: dos\\nlabel-id: 0x01d01d01\\nstart=2048, size=60MiB, type=7\\ntype=83\\n' | sfdisk -q --wipe never %s", world->target));
+  /* sfdisk syncs all disks of the machine: its tables are kept for the next time. */
+  world->tables[old] = g_malloc (2 * TABLE);
+  g_assert_true (floe_pread_all (fd, world->tables[old], TABLE, 0, NULL));
+  g_assert_true (floe_pread_all (fd, world->tables[old] + TABLE, TABLE, (off_t) (world->plan.needed - TABLE), NULL));
+  close (fd);
 }
 
 gboolean

@@ -15,6 +15,7 @@ typedef struct {
   char *target, *source; /* paths of vda and sda */
   PeSigner *signer;
   GBytes *kernel, *loader;
+  uint8_t *tables[2]; /* both ends of the disk, by InstallWorldOld, once they were made */
   FloeInstallOptions options;
   FloeInstallPlan plan;
 } InstallWorld;
