@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The appliance on a USB stick: 'try' touches no disk and keeps its state on the stick; 'install' names the disk and what would be lost, takes its name typed on
 # the keyboard and nothing else, and what it has written starts by itself, without the stick. In QEMU under TCG with OVMF: the debug image as usb-storage, and a
-# second disk with somebody's data. Pictures in build/appliance/. Run by hand, on a machine that does nothing else. Seen so far: 'try' and
-# 'refused'; not yet the installation itself and the start from the disk.
+# second disk with somebody's data. Pictures in build/appliance/. Run by hand, on a machine that does nothing else. Seen so far: 'try',
+# 'refused', the installation by the keyboard and what it wrote; of the start from the disk, that the system runs from it, not yet hypervisord and console up there.
 before_sandbox() { . "$SOURCE/tests/lib/appliance.sh"; appliance_prepare; }
 . "$(dirname "$0")/../lib/host.sh"
 . "$SOURCE/packaging/lib/endpoint.sh"
