@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The appliance on a USB stick: 'try' touches no disk and keeps its state on the stick; 'install' names the disk and what would be lost, takes its name typed on
 # the keyboard and nothing else, and what it has written starts by itself, without the stick. In QEMU under TCG with OVMF: the debug image as usb-storage, and a
-# second disk with somebody's data. Pictures in build/appliance/. Run by hand, on a machine that does nothing else. Seen so far: 'try',
-# 'refused', the installation by the keyboard and what it wrote; of the start from the disk, that the system runs from it, not yet hypervisord and console up there.
+# second disk with somebody's data. Pictures in build/appliance/. Run by hand, on a machine that does nothing else.
 before_sandbox() { . "$SOURCE/tests/lib/appliance.sh"; appliance_prepare; }
 . "$(dirname "$0")/../lib/host.sh"
 . "$SOURCE/packaging/lib/endpoint.sh"
@@ -52,6 +51,6 @@ appliance_wait 900 'the shell of the debug image' '^(.*[^#])?# '
 shell_has 'the system runs from the disk' 'cat /run/floe/boot.conf' '^disk=vda$'
 shell_has 'the state was made there' 'cat /run/floe/state.conf' '^created=true'
 shell_has 'hypervisord, agent and console run' 'systemctl is-active floe-hypervisord floe-agent floe-console | sort | uniq -c' '3 active'
-shell_has 'installing is not offered any more' 'systemctl is-active floe-install' '^inactive'
+shell_has 'installing is not offered any more' 'systemctl is-active floe-install; true' '^inactive'
 appliance_picture installed
 appliance_stop
