@@ -9,7 +9,7 @@ static GVariant *
 parse (const char *text)
 {
   g_autoptr (GError) error = NULL;
-  GVariant *value = g_variant_ref_sink (g_variant_parse (NULL, text, NULL, NULL, &error));
+  GVariant *value = g_variant_parse (NULL, text, NULL, NULL, &error);
 
   g_assert_no_error (error);
   return value;
