@@ -10,16 +10,25 @@ out=/exchange/out
 uuid() { printf '%s' "floe $version $*" | sha256sum | sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/'; }
 as_uuid() { sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/' <<<"$1"; }
 
+# Of firmware, what the selected drivers ask for by name; iwlwifi names the newest version that it knows, and takes older ones.
+cp /parts/contents /exchange/contents
+if [ -n "$firmware" ]; then
+  python3 /parts/select.py /tree /parts/contents firmware | sed -n '/\.ko\.xz$/s,^,/tree/,p' | xargs modinfo -F firmware |
+    sed -E 's/^(iwlwifi-.*-)[0-9]+\.ucode$/\1*.ucode/; s,^,?usr/lib/firmware/,' | LC_ALL=C sort -u >/exchange/firmware
+  { echo '[firmware]'; cat /exchange/firmware; } >>/exchange/contents
+fi
 # The root: what `contents` names, and empty places to mount on.
-python3 /parts/select.py /tree /parts/contents ${firmware:+firmware} ${debug:+debug} >/exchange/selected
+python3 /parts/select.py /tree /exchange/contents ${firmware:+firmware} ${debug:+debug} >/exchange/selected
 mkdir /root-image
 tar -C /tree --no-recursion -T /exchange/selected -cf - | tar -C /root-image -xpf -
 for directory in boot dev proc run sys tmp var etc; do mkdir -p "/root-image/$directory"; done
-rm -rf /root-image/var/lib
+rm -rf /root-image/var/*
 # Units with a /tmp of their own that start before the state is mounted want this, and begin again and again without it.
 mkdir -p -m 1777 /root-image/var/tmp
 for name in bin sbin lib lib64; do ln -sfn usr/$name /root-image/$name; done
 release=$(basename /root-image/usr/lib/modules/*)
+# What the file system compresses is cheaper to read than what it stores of xz; the module's signature is inside.
+find "/root-image/usr/lib/modules/$release" -name '*.ko.xz' -exec xz -d {} +
 # Only what is left is known to modprobe.
 depmod -b /root-image "$release"
 # What floe-install puts on another disk's boot partition comes from the verified root, and what it cannot have, the kernel image that names the root, is
@@ -58,6 +67,17 @@ done | awk '!seen[$0]++')
 find $initrd -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 (cd $initrd && find . -mindepth 1 -printf '%P\n' | LC_ALL=C sort | cpio -o -H newc --quiet --reproducible -R 0:0) | zstd -q -19 -T1 >/exchange/initrd
 
+# Processors get their microcode before anything else runs (the kernel's admin-guide/x86/microcode).
+microcode=()
+if [ -n "$firmware" ]; then
+  mkdir -p /microcode/kernel/x86/microcode
+  cat /tree/usr/lib/firmware/intel-ucode/??-??-?? >/microcode/kernel/x86/microcode/GenuineIntel.bin
+  cat /tree/usr/lib/firmware/amd-ucode/microcode_amd*.bin >/microcode/kernel/x86/microcode/AuthenticAMD.bin
+  find /microcode -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+  (cd /microcode && find . -mindepth 1 -printf '%P\n' | LC_ALL=C sort | cpio -o -H newc --quiet --reproducible -R 0:0) >/exchange/microcode
+  microcode=(--microcode=/exchange/microcode)
+fi
+
 # The command line, locked: with Secure Boot systemd-stub takes no other.
 {
   echo "roothash=$hash floe.verity=$blocks:$salt"
@@ -69,7 +89,7 @@ find $initrd -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 } | paste -sd' ' | tr -d '\n' >/exchange/cmdline
 openssl pkey -in /exchange/sign.key -pubout -out /exchange/sign.pub
 # The TPM's policy is signed for one phase, which floe-state.service begins and systemd-pcrphase-sysinit ends: no later program opens the state.
-sign ukify build --linux="/tree/boot/vmlinuz-$release" --initrd=/exchange/initrd --cmdline=@/exchange/cmdline --os-release=@/root-image/usr/lib/os-release \
+sign ukify build --linux="/tree/boot/vmlinuz-$release" ${microcode[@]+"${microcode[@]}"} --initrd=/exchange/initrd --cmdline=@/exchange/cmdline --os-release=@/root-image/usr/lib/os-release \
   --uname="$release" --stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub --pcr-private-key=/exchange/sign.key --pcr-public-key=/exchange/sign.pub --phases=enter-initrd \
   --pcr-banks=sha256 --signtool=sbsign --secureboot-private-key=/exchange/sign.key --secureboot-certificate=/exchange/sign.crt --output=$out/floe.efi
 

@@ -45,7 +45,7 @@ wants() {
 rm -rf $system/*.wants $system/*.requires /etc/systemd/system/*
 ln -sf multi-user.target $system/default.target
 wants sysinit.target.requires floe-state.service
-wants sysinit.target.wants systemd-journald.service systemd-journal-flush.service systemd-udevd.service systemd-udev-trigger.service \
+wants sysinit.target.wants systemd-journald.service systemd-journal-flush.service systemd-udevd.service floe-screen-devices.service \
   systemd-modules-load.service systemd-sysctl.service systemd-tmpfiles-setup.service systemd-tmpfiles-setup-dev.service \
   systemd-tmpfiles-setup-dev-early.service systemd-random-seed.service systemd-pcrphase-sysinit.service systemd-pcrphase.service \
   kmod-static-nodes.service dev-hugepages.mount dev-mqueue.mount
@@ -53,7 +53,11 @@ wants local-fs.target.wants tmp.mount
 wants sockets.target.wants systemd-journald.socket systemd-journald-dev-log.socket systemd-udevd-control.socket systemd-udevd-kernel.socket \
   systemd-networkd.socket dbus.socket
 wants timers.target.wants systemd-tmpfiles-clean.timer
-wants multi-user.target.wants systemd-networkd.service systemd-resolved.service systemd-logind.service dbus.service floe.target
+wants multi-user.target.wants systemd-networkd.service systemd-resolved.service systemd-timesyncd.service systemd-logind.service dbus.service \
+  floe-kvm.service floe-devices.service floe.target
+# Nothing that starts early looks names up or wants to know the time.
+sed -i '/^Before=/s/sysinit.target //' $system/systemd-resolved.service $system/systemd-timesyncd.service
+: >/usr/lib/clock-epoch
 [ -z "$debug" ] || wants sysinit.target.wants floe-debug-shell.service
 # Without Mesa in the image there is nothing to choose.
 if [ -z "$firmware" ]; then
@@ -62,6 +66,9 @@ if [ -z "$firmware" ]; then
 fi
 
 # Caches that programs would make for themselves, or do without, at each start.
+# /var is the state partition: what is made here lies elsewhere.
+sed -i 's,<cachedir>/var/cache/fontconfig</cachedir>,<cachedir>/usr/share/fontconfig/cache</cachedir>,' /etc/fonts/fonts.conf
+mkdir -p /usr/share/fontconfig/cache
 # fontconfig looks whether its directories are as old as it has noted: all have one time in the image.
 find /usr/share/fonts -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 fc-cache -s >/dev/null 2>&1 || true

@@ -72,7 +72,7 @@ class Selection:
 
     def close(self):
         """What the selected need themselves."""
-        todo, done = list(self.paths), set()
+        todo, done, kept = list(self.paths), set(), set()
         while todo:
             path = todo.pop()
             if path in done or path in ("", "."):
@@ -81,6 +81,11 @@ class Selection:
             parent = os.path.dirname(path)
             if parent:
                 todo.append(parent)
+            # Reached through a linked directory: the link, and what it is called where the link leads.
+            if self.real(path) != path:
+                todo.append(self.real(path))
+                continue
+            kept.add(path)
             full = os.path.join(self.tree, path)
             if os.path.islink(full):
                 target = os.readlink(full)
@@ -94,7 +99,7 @@ class Selection:
                         todo.append(self.libraries[name])
                     elif name != "ld-linux-x86-64.so.2":
                         sys.exit(f"select.py: {path} needs {name}, which the tree has not")
-        self.paths = done
+        self.paths = kept
 
 
 def main():

@@ -56,6 +56,8 @@ list_shown() {
   [[ $colours == *#C62828* && $colours == *#2E7D32* ]]
 }
 setup_shown() { [ "$(pixel 420 319)" = 1f6feb ]; }
+# A desktop's page, or the desktop, has a bar in its colour above.
+bar_shown() { [ "$(pixel 640 10)" = "$1" ]; }
 # Something else than in the picture NAME, and not only a cursor.
 changed() {
   local pixels
@@ -109,6 +111,8 @@ enrol() {
 # What the console costs that shows the list of desktops, none of which runs. The shell and what it runs are not counted.
 idle() {
   local memory processes
+  has 'nothing is being started any more' 'systemctl is-system-running; true' '^(running|degraded)$'
+  has 'all devices have their drivers' 'ps -e -o comm= | grep -c "[u]dev-worker"; true' '^0$'
   memory=$(appliance_shell 'cat /proc/meminfo' 60 | awk '# a prompt may stand before
     { for (i = 1; i < NF; i++) if ($i == "MemTotal:") t = $(i + 1); else if ($i == "MemAvailable:") a = $(i + 1) } END { printf "%d", (t - a) / 1024 }')
   appliance_shell 'ps -e -o pid= -o ppid= -o args=' 60 >processes
@@ -138,12 +142,12 @@ desktops() {
   local end=$((SECONDS + PATIENCE))
   key home
   key ret
-  until_screen 5-starting changed 4-list
+  until_screen 5-starting bar_shown c62828
   key ctrl alt home
   until_screen 6-list list_shown
   key end
   key ret
-  until_screen 7-starting changed 6-list
+  until_screen 7-starting bar_shown 2e7d32
   key ctrl alt home
   until [ "$(arrivals | grep -c ' 80 packets')" = 2 ]; do
     [ $SECONDS -lt $end ] || { arrivals; die 'what the desktops may reach was not reached'; }
@@ -152,7 +156,7 @@ desktops() {
   say "both have reached what they may ($SECONDS s)"
   has 'internet runs' 'floe-vm list' '^internet +running +kvm'
   has 'office runs' 'floe-vm list' '^office +running +kvm'
-  appliance_shell 'ps -e -o args= | grep [q]emu-system; ls -l /proc/*/fd 2>/dev/null | grep kvm-vcpu' 60 >desktops
+  appliance_shell 'ps -e -o args= | grep [q]emu-system; ls -l /proc/*/fd 2>/dev/null | grep kvm-vcpu' 240 >desktops || { cat desktops; die 'what runs cannot be read'; }
   [ "$(grep -c -- '-accel kvm' desktops)" = 2 ] && [ "$(grep -c 'anon_inode:kvm-vcpu' desktops)" -ge 2 ] ||
     { cat desktops; die 'the desktops do not run on KVM'; }
 }

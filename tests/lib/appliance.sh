@@ -133,14 +133,16 @@ appliance_picture() {
   appliance_qmp screendump "{\"filename\":\"$WORK/$1.ppm\"}" >/dev/null && convert "$WORK/$1.ppm" "png24:$APPLIANCE_PICTURES/$1.png"
 }
 
-# appliance_shell COMMAND: runs a line in the debug image's shell and prints what it says; its status is the line's.
+# appliance_shell COMMAND: runs a line in the debug image's shell and prints what it says; its status is the line's. Marks before and after come from
+# commands: the terminal's echo of what was typed may have a prompt in its middle.
 appliance_shell() {
   local mark=m$RANDOM$RANDOM output
-  output=$({ printf '\n%s\n' "{ $1; } 2>&1; printf '\\n%s %s\\n' '${mark:0:2}''${mark:2}' \$?"; sleep 0.2; for _ in $(seq $((${2:-30} * 5))); do
+  output=$({ printf '\n%s\n' "printf '\\n%s\\n' '${mark:0:2}''${mark:2}'; { $1; } 2>&1; printf '\\n%s %s\\n' '${mark:0:2}''${mark:2}' \$?"
+    sleep 0.2; for _ in $(seq $((${2:-30} * 5))); do
       grep -qa "^$mark [0-9]" "$WORK/$APPLIANCE.answer" 2>/dev/null && break
       sleep 0.2
     done; } | socat -t 1 - "UNIX-CONNECT:$WORK/$APPLIANCE.shell" | stdbuf -oL tr -d '\r' | tee "$WORK/$APPLIANCE.answer")
-  printf '%s\n' "$output" | sed -n "/'${mark:0:2}''/,/^$mark /p" | sed '1d; $d; s,^# ,,'
+  printf '%s\n' "$output" | sed -n "/^$mark\$/,/^$mark [0-9]/p" | sed '1d; $d'
   printf '%s\n' "$output" | quietly grep -a "^$mark 0"
 }
 
