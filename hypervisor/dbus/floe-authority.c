@@ -11,6 +11,7 @@
 #define CONTROL "org.floe.hypervisor1.control"
 #define CONSOLE "org.floe.hypervisor1.console"
 #define FEED "org.floe.hypervisor1.feed"
+#define TRY_SECONDS 10
 
 static const struct {
   const char *interface, *method, *action;
@@ -34,6 +35,7 @@ static const struct {
 struct _FloeAuthority {
   GDBusConnection *bus;
   PolkitAuthority *polkit; /* NULL: not reachable */
+  gint64 next_try;         /* monotonic */
 };
 
 const char *
@@ -45,16 +47,27 @@ floe_authority_action (const char *interface, const char *method)
   return NULL;
 }
 
+/* It may be reached later than we start, or go away: asked again, and not at each call, since every try may last as long as the bus waits. */
+static void
+reach_polkit (FloeAuthority *authority)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (authority->polkit != NULL || g_get_monotonic_time () < authority->next_try)
+    return;
+  authority->polkit = polkit_authority_get_sync (NULL, &error);
+  authority->next_try = g_get_monotonic_time () + TRY_SECONDS * G_USEC_PER_SEC;
+  if (authority->polkit == NULL)
+    floe_log (G_LOG_LEVEL_WARNING, "polkit is not reachable: only root may call", "REASON", error->message, NULL);
+}
+
 FloeAuthority *
 floe_authority_new (GDBusConnection *bus)
 {
   FloeAuthority *authority = g_new0 (FloeAuthority, 1);
-  g_autoptr (GError) error = NULL;
 
   authority->bus = g_object_ref (bus);
-  authority->polkit = polkit_authority_get_sync (NULL, &error);
-  if (authority->polkit == NULL)
-    floe_log (G_LOG_LEVEL_WARNING, "polkit is not reachable: only root may call", "REASON", error->message, NULL);
+  reach_polkit (authority);
   return authority;
 }
 
@@ -87,6 +100,7 @@ ask_polkit (FloeAuthority *authority, const char *sender, const char *action, gb
   g_autoptr (PolkitSubject) subject = polkit_system_bus_name_new (sender);
   g_autoptr (PolkitAuthorizationResult) result = NULL;
 
+  reach_polkit (authority);
   if (authority->polkit == NULL)
     return floe_error_set (error, FLOE_ERROR_REFUSED, "polkit is not reachable");
   result = polkit_authority_check_authorization_sync (authority->polkit, subject, action, NULL,
