@@ -232,7 +232,7 @@ server_data "$SOURCE/tests/lib/appliance-policy.json" >publish.log 2>&1 || { cat
 chown $SERVER_UID "$DATA"
 server_start
 root_mib=$(($(stat -c %s "$APPLIANCE_DEBUG.d/root") / 1048576))
-figure root_image_mib $root_mib MiB
+figure debug_root_image_mib $root_mib MiB
 [ $root_mib -le 250 ] || die 'the root is larger than 250 MiB'
 for step in ${FLOE_STEPS:-power_on enrol idle ports desktops screens packets stick ${FLOE_LONG:+power_key offline}}; do
   say "-- $step ($SECONDS s)"
