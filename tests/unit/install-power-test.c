@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "common/floe-fd.h"
 #include "tests/lib/install-world.h"
+#include "tests/lib/power-disk.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -17,47 +17,11 @@
  *
  * A disk with an old MBR may show nothing at all as well: half of a first write of eight sectors is neither. */
 
-typedef enum { KILLED, POWER_ALL, POWER_BLOCKS, POWER_SECTORS } Death;
-
 #define DEAD 99
 
 static unsigned die_at; /* 0: never; otherwise this many calls from now */
-static Death death;
-static unsigned seed;
+static PowerDisk disk;
 static ino_t disk_inode;
-static int disk_fd = -1;
-
-typedef struct {
-  off_t offset;
-  size_t size;
-  char *before;
-} DiskWrite;
-static GArray *disk_writes; /* since the last sync */
-
-static gboolean
-is_lost (void)
-{
-  seed = seed * 1103515245u + 12345u;
-  return death == POWER_ALL || (seed >> 16 & 1) != 0;
-}
-
-static void
-lose_unsynced (void)
-{
-  size_t unit = death == POWER_SECTORS ? 512 : 4096;
-
-  for (guint i = disk_writes->len; i-- > 0;) {
-    const DiskWrite *one = &g_array_index (disk_writes, DiskWrite, i);
-
-    for (size_t at = 0; at < one->size;) {
-      size_t size = MIN (unit - (size_t) (one->offset + (off_t) at) % unit, one->size - at);
-
-      if (is_lost () && syscall (SYS_pwrite64, disk_fd, one->before + at, size, one->offset + (off_t) at) < 0)
-        abort ();
-      at += size;
-    }
-  }
-}
 
 static gboolean
 is_ours (int fd)
@@ -72,8 +36,8 @@ count_down (void)
 {
   if (--die_at > 0)
     return;
-  if (death != KILLED)
-    lose_unsynced ();
+  if (disk.how != KILLED)
+    power_disk_lose (&disk);
   _exit (DEAD);
 }
 
@@ -81,12 +45,8 @@ ssize_t
 pwrite (int fd, const void *data, size_t size, off_t offset)
 {
   if (is_ours (fd)) {
-    DiskWrite one = { offset, size, g_malloc (size) };
-
     count_down ();
-    g_assert_true (floe_pread_all (fd, one.before, size, offset, NULL));
-    g_array_append_val (disk_writes, one);
-    disk_fd = fd;
+    power_disk_note (&disk, fd, size, offset);
   }
   return syscall (SYS_pwrite64, fd, data, size, offset);
 }
@@ -96,9 +56,7 @@ fsync (int fd)
 {
   if (is_ours (fd)) {
     count_down ();
-    for (guint i = 0; i < disk_writes->len; i++)
-      g_free (g_array_index (disk_writes, DiskWrite, i).before);
-    g_array_set_size (disk_writes, 0);
+    power_disk_synced (&disk);
   }
   return (int) syscall (SYS_fsync, fd);
 }
@@ -115,9 +73,7 @@ run_dying (InstallWorld *world, unsigned at, Death how)
   child = fork ();
   if (child == 0) {
     disk_inode = st.st_ino;
-    disk_writes = g_array_new (FALSE, FALSE, sizeof (DiskWrite));
-    death = how;
-    seed = at * 2654435761u + how;
+    power_disk_begin (&disk, how, at * 2654435761u + how);
     die_at = at;
     _exit (install_world_run (world, NULL) ? 0 : 1);
   }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/floe-fd.h"
+#include "tests/lib/power-disk.h"
 #include "tests/lib/slot-world.h"
 
 #include <errno.h>
@@ -20,26 +21,14 @@
  * and unlinkat() stand before the C library's and do both. After each death: what systemd-boot would start is one of the versions
  * that may be, and that one's slot hashes up to the root hash that its kernel image names; and the next run ends as the first would have. */
 
-typedef enum { KILLED, POWER_ALL, POWER_BLOCKS, POWER_SECTORS } Death;
-
 #define DEAD 99
 #define MAX_CHANGES 32
 #define MAX_FILES 16
 
 static unsigned die_at; /* 0: never; otherwise this many calls from now */
-static Death death;
-static unsigned seed;
+static PowerDisk disk;
 static dev_t our_device;
 static ino_t disk_inode;
-
-/* Written to the disk since its last sync. */
-typedef struct {
-  off_t offset;
-  size_t size;
-  char *before;
-} DiskWrite;
-static GArray *disk_writes;
-static int disk_fd = -1;
 
 /* A file's name with what it holds; NULL: there is none. */
 typedef struct {
@@ -64,31 +53,6 @@ static struct {
 } files[MAX_FILES];
 static unsigned n_files;
 
-static gboolean
-is_lost (void)
-{
-  seed = seed * 1103515245u + 12345u;
-  return death == POWER_ALL || (seed >> 16 & 1) != 0;
-}
-
-static void
-lose_disk (void)
-{
-  size_t unit = death == POWER_SECTORS ? 512 : 4096;
-
-  for (guint i = disk_writes->len; i-- > 0;) {
-    const DiskWrite *one = &g_array_index (disk_writes, DiskWrite, i);
-
-    for (size_t at = 0; at < one->size;) {
-      size_t size = MIN (unit - (size_t) (one->offset + (off_t) at) % unit, one->size - at);
-
-      if (is_lost () && syscall (SYS_pwrite64, disk_fd, one->before + at, size, one->offset + (off_t) at) < 0)
-        abort ();
-      at += size;
-    }
-  }
-}
-
 static void
 restore (int dir, const Named *named)
 {
@@ -106,19 +70,19 @@ restore (int dir, const Named *named)
 static void
 lose_unsynced (void)
 {
-  lose_disk ();
+  power_disk_lose (&disk);
   for (unsigned i = 0; i < n_files; i++)
-    if (is_lost () && syscall (SYS_ftruncate, files[i].fd, 0) < 0)
+    if (power_disk_loses (&disk) && syscall (SYS_ftruncate, files[i].fd, 0) < 0)
       abort ();
   while (n_changes-- > 0) {
     const Change *change = &changes[n_changes];
 
-    if (!is_lost ())
+    if (!power_disk_loses (&disk))
       continue;
     if (change->from.name[0] != '\0')
       restore (change->dir, &change->from);
     /* A file system without a journal may have written the new name and not the loss of the old one. */
-    if (death != POWER_SECTORS || change->from.name[0] == '\0')
+    if (disk.how != POWER_SECTORS || change->from.name[0] == '\0')
       restore (change->dir, &change->to);
   }
 }
@@ -128,7 +92,7 @@ count_down (void)
 {
   if (die_at == 0 || --die_at > 0)
     return;
-  if (death != KILLED)
+  if (disk.how != KILLED)
     lose_unsynced ();
   _exit (DEAD);
 }
@@ -200,15 +164,10 @@ pwrite (int fd, const void *data, size_t size, off_t offset)
 
   if (is_ours (fd, &st)) {
     count_down ();
-    if (st.st_ino == disk_inode) {
-      DiskWrite one = { offset, size, g_malloc (size) };
-
-      g_assert_true (floe_pread_all (fd, one.before, size, offset, NULL));
-      g_array_append_val (disk_writes, one);
-      disk_fd = fd;
-    } else {
+    if (st.st_ino == disk_inode)
+      power_disk_note (&disk, fd, size, offset);
+    else
       note_file (fd, st.st_ino);
-    }
   }
   return syscall (SYS_pwrite64, fd, data, size, offset);
 }
@@ -233,7 +192,7 @@ fsync (int fd)
   if (is_ours (fd, &st)) {
     count_down ();
     if (st.st_ino == disk_inode)
-      g_array_set_size (disk_writes, 0);
+      power_disk_synced (&disk);
     forget_changes (st.st_ino);
     for (unsigned i = 0; i < n_files; i++)
       if (files[i].inode == st.st_ino)
@@ -398,11 +357,9 @@ run_dying (SlotWorld *world, const Scene *scene, unsigned at, Death how)
   if (child == 0) {
     our_device = st.st_dev;
     disk_inode = st.st_ino;
-    disk_writes = g_array_new (FALSE, FALSE, sizeof (DiskWrite));
-    death = how;
-    seed = at * 2654435761u + how;
+    power_disk_begin (&disk, how, at * 2654435761u + how);
     /* Another process would not have this one's random numbers for the names of its temporary files. */
-    g_random_set_seed (seed);
+    g_random_set_seed (disk.seed);
     die_at = at;
     act (world, scene);
     die_at = 0;
