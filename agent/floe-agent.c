@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/floe-agent.h"
 
-#include "agent/floe-check-in.h"
+#include "agent/floe-checkin-sender.h"
 #include "agent/floe-chunk-service.h"
 #include "agent/floe-hypervisor-link.h"
 #include "agent/floe-refresh.h"
@@ -24,7 +24,7 @@ struct _FloeAgent {
   FloeRefresher *refresher;
   FloeChunkService *chunks;
   FloeHypervisorLink *link;
-  FloeCheckIn *check_in; /* NULL: not enrolled, the server is the configuration's */
+  FloeCheckinSender *checkin; /* NULL: not enrolled, the server is the configuration's */
   GMainLoop *loop;
   GCancellable *cancellable;
   guint sources[4];
@@ -190,7 +190,7 @@ on_refreshed (GObject *source, GAsyncResult *result, gpointer data)
   }
   agent->failures = refreshed->error != NULL ? agent->failures + 1 : 0;
   /* Also after one that failed: metadata that does not verify is no reason to be silent. */
-  floe_check_in_send (agent->check_in);
+  floe_checkin_sender_send (agent->checkin);
   tell_problem (agent, refreshed->error);
   if (agent->refresh_again) {
     agent->refresh_again = FALSE;
@@ -268,7 +268,7 @@ on_second (gpointer data)
   floe_catalogue_report (floe_chunk_service_catalogue (agent->chunks), FALSE, report, agent);
   announce_appliance (agent);
   /* The server hears of it, and what the running version has may have become known. */
-  if (floe_check_in_has_news (agent->check_in))
+  if (floe_checkin_sender_has_news (agent->checkin))
     begin_refresh (agent, FLOE_REFRESH_ONLINE);
   return G_SOURCE_CONTINUE;
 }
@@ -338,7 +338,7 @@ void
 floe_agent_run (FloeAgent *agent)
 {
   agent->link = floe_hypervisor_link_new (agent->config->group, on_hypervisor, agent);
-  agent->check_in = floe_check_in_new (agent->config);
+  agent->checkin = floe_checkin_sender_new (agent->config);
   agent->sources[0] = g_unix_signal_add (SIGHUP, on_hangup, agent);
   agent->sources[1] = g_unix_signal_add (SIGTERM, on_end, agent);
   agent->sources[2] = g_unix_signal_add (SIGINT, on_end, agent);
@@ -359,7 +359,7 @@ floe_agent_free (FloeAgent *agent)
   for (size_t i = 0; i < G_N_ELEMENTS (agent->sources); i++)
     g_clear_handle_id (&agent->sources[i], g_source_remove);
   g_clear_handle_id (&agent->next_refresh, g_source_remove);
-  floe_check_in_free (agent->check_in);
+  floe_checkin_sender_free (agent->checkin);
   floe_hypervisor_link_free (agent->link);
   floe_chunk_service_free (agent->chunks);
   floe_refresher_free (agent->refresher);

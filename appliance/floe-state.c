@@ -281,7 +281,7 @@ check_version (GError **error)
   slot = floe_dir_open ("/var/lib/floe/slot", &problem);
   if (slot < 0 && g_error_matches (problem, FLOE_ERROR, FLOE_ERROR_NOT_FOUND))
     return TRUE;
-  if (slot < 0 || !floe_slot_record_load (slot, &record, problem == NULL ? &problem : NULL))
+  if (slot < 0 || !floe_slot_record_load (slot, &record, &problem))
     return floe_error_set (error, FLOE_ERROR_UNVERIFIED, "which version may run here cannot be told: %s", problem->message);
   return version >= record.ran ||
          floe_error_set (error, FLOE_ERROR_ROLLBACK,

@@ -52,12 +52,6 @@ look (FloeUpdate *update)
   update->changed (ready, update->data);
 }
 
-static void
-on_report (FloeUpdate *update)
-{
-  look (update);
-}
-
 FloeUpdate *
 floe_update_new (const char *state, FloeUpdateChanged changed, gpointer data)
 {
@@ -73,7 +67,7 @@ floe_update_new (const char *state, FloeUpdateChanged changed, gpointer data)
   if (update->monitor == NULL)
     floe_log (G_LOG_LEVEL_WARNING, "updates of the appliance are not watched for", "REASON", error->message, NULL);
   else
-    g_signal_connect_swapped (update->monitor, "changed", G_CALLBACK (on_report), update);
+    g_signal_connect_swapped (update->monitor, "changed", G_CALLBACK (look), update);
   look (update);
   return update;
 }

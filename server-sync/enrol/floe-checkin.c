@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define PROTOCOL 1
-#define HEX "0123456789abcdef"
 
 static const char *const refusals[] = { "unknown", "old", "invalid", "busy", NULL };
 
@@ -37,17 +36,6 @@ floe_checkin_write (const FloeCheckin *checkin, GError **error)
 }
 
 static void
-read_endpoint (FloeJson *root, FloeCheckin *checkin)
-{
-  FloeJson *value = floe_json_member (root, "endpoint");
-  const char *id = floe_json_string (value, FLOE_ENROL_ID_SIZE - 1);
-
-  if (strspn (id, HEX) != FLOE_ENROL_ID_SIZE - 1)
-    floe_json_refuse (value, "%d hexadecimal digits wanted", FLOE_ENROL_ID_SIZE - 1);
-  g_strlcpy (checkin->endpoint, id, sizeof checkin->endpoint);
-}
-
-static void
 read_version (FloeJson *root, FloeCheckin *checkin)
 {
   FloeJson *value = floe_json_member (root, "version");
@@ -69,7 +57,7 @@ floe_checkin_parse (GBytes *body, FloeCheckin *checkin, GError **error)
     return FALSE;
   root = floe_json_root (document);
   floe_json_int (floe_json_member (root, "floe"), PROTOCOL, PROTOCOL);
-  read_endpoint (root, &read);
+  floe_enrol_id_read (root, read.endpoint);
   read.sequence = floe_json_int (floe_json_member (root, "sequence"), 1, FLOE_CHECKIN_SEQUENCE_MAX);
   read_version (root, &read);
   appliance = floe_json_optional (root, "appliance");

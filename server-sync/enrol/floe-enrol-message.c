@@ -210,15 +210,15 @@ floe_enrol_request_free (FloeEnrolRequest *request)
   g_free (request);
 }
 
-static void
-read_id (FloeJson *root, FloeEnrolAnswer *answer)
+void
+floe_enrol_id_read (FloeJson *root, char id[FLOE_ENROL_ID_SIZE])
 {
   FloeJson *value = floe_json_member (root, "endpoint");
-  const char *id = floe_json_string (value, FLOE_ENROL_ID_SIZE - 1);
+  const char *text = floe_json_string (value, FLOE_ENROL_ID_SIZE - 1);
 
-  if (strspn (id, HEX) != FLOE_ENROL_ID_SIZE - 1)
+  if (strspn (text, HEX) != FLOE_ENROL_ID_SIZE - 1)
     floe_json_refuse (value, "%d hexadecimal digits wanted", FLOE_ENROL_ID_SIZE - 1);
-  g_strlcpy (answer->id, id, sizeof answer->id);
+  g_strlcpy (id, text, FLOE_ENROL_ID_SIZE);
 }
 
 static void
@@ -247,7 +247,7 @@ floe_enrol_answer_parse (GBytes *body, FloeEnrolAnswer *answer, GError **error)
   if (refused != NULL) {
     read.refused = (FloeEnrolRefusal) floe_json_enum (refused, refusals + 1) + 1;
   } else {
-    read_id (root, &read);
+    floe_enrol_id_read (root, read.id);
     read_group (root, &read);
     read.time = floe_json_int (floe_json_member (root, "time"), 0, TIME_MAX);
   }

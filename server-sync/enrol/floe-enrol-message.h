@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/floe-code.h"
+#include "common/floe-json.h"
 
 /* What an endpoint that enrols and its server say to each other (docs/server.md, "Enrolment"): strict JSON, small, whole. */
 
@@ -57,3 +58,6 @@ gboolean floe_enrol_answer_parse (GBytes *body, FloeEnrolAnswer *answer, GError 
 /* What GET /enrol answers: that this is a Floe server, and its time. */
 GBytes *floe_enrol_hello_write (gint64 now);
 gboolean floe_enrol_hello_parse (GBytes *body, gint64 *now, GError **error) FLOE_WARN_UNUSED;
+
+/* "endpoint" of ROOT, an endpoint's id, as a part of another document, whose floe_json_finish() tells. */
+void floe_enrol_id_read (FloeJson *root, char id[FLOE_ENROL_ID_SIZE]);
