@@ -3,6 +3,7 @@
 
 #include "appliance/floe-install-dbus.h"
 #include "common/floe-log.h"
+#include "common/floe-logind.h"
 
 #include <glib-unix.h>
 #include <signal.h>
@@ -202,17 +203,17 @@ on_install (FloeInstall1 *object, GDBusMethodInvocation *invocation, const char 
   return TRUE;
 }
 
-/* logind's, of which root may ask it. */
 static gboolean
 on_restart (FloeInstall1 *object, GDBusMethodInvocation *invocation, Service *service)
 {
-  if (strcmp (floe_install1_get_state (object), "done") != 0) {
+  g_autoptr (GError) error = NULL;
+
+  if (strcmp (floe_install1_get_state (object), "done") != 0)
     g_dbus_method_invocation_return_error (invocation, FLOE_ERROR, FLOE_ERROR_REFUSED, "nothing was installed");
-    return TRUE;
-  }
-  g_dbus_connection_call (service->bus, "org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager", "Reboot",
-                          g_variant_new ("(b)", FALSE), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
-  floe_install1_complete_restart (object, invocation);
+  else if (!floe_logind_restart (service->bus, &error))
+    g_dbus_method_invocation_return_gerror (invocation, error);
+  else
+    floe_install1_complete_restart (object, invocation);
   return TRUE;
 }
 

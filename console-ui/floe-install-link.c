@@ -14,7 +14,7 @@ struct _FloeInstallLink {
   FloeUiInstall1 *service;   /* NULL: not there */
   GCancellable *cancellable; /* of this owner's life */
   GVariant *disks;
-  char *refused; /* why it did not even begin, "" when it did */
+  char *refused; /* why it did not even begin, or does not restart; "" otherwise */
   guint watch;
 };
 
@@ -165,17 +165,24 @@ floe_install_link_look (FloeInstallLink *link)
 }
 
 static void
-on_begun (GObject *source, GAsyncResult *result, gpointer data)
+refuse (FloeInstallLink *link, GError *error)
 {
-  g_autoptr (FloeInstallLink) link = data;
-  g_autoptr (GError) error = NULL;
-
-  if (floe_ui_install1_call_install_finish (FLOE_UI_INSTALL1 (source), result, &error) || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
   g_dbus_error_strip_remote_error (error);
   g_free (link->refused);
   link->refused = g_strdup (error->message);
   g_signal_emit (link, signals[CHANGED], 0);
+}
+
+static void
+on_begun (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (FloeInstallLink) link = data;
+  g_autoptr (GError) error = NULL;
+
+  if (!floe_ui_install1_call_install_finish (FLOE_UI_INSTALL1 (source), result, &error))
+    refuse (link, error);
 }
 
 void
@@ -188,11 +195,21 @@ floe_install_link_install (FloeInstallLink *link, const char *disk, guint64 sequ
   floe_ui_install1_call_install (link->service, disk, sequence, confirm, link->cancellable, on_begun, g_object_ref (link));
 }
 
+static void
+on_restarting (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (FloeInstallLink) link = data;
+  g_autoptr (GError) error = NULL;
+
+  if (!floe_ui_install1_call_restart_finish (FLOE_UI_INSTALL1 (source), result, &error))
+    refuse (link, error);
+}
+
 void
 floe_install_link_restart (FloeInstallLink *link)
 {
   if (link->service != NULL)
-    floe_ui_install1_call_restart (link->service, NULL, NULL, NULL);
+    floe_ui_install1_call_restart (link->service, link->cancellable, on_restarting, g_object_ref (link));
 }
 
 static void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "console-ui/floe-install-page.h"
 
+#include "console-ui/floe-console-text.h"
 #include "console-ui/floe-install-words.h"
 #include "console-ui/floe-setup-page.h"
 #include "console-ui/floe-widgets.h"
@@ -163,9 +164,12 @@ show_work (FloeInstallPage *page, FloeInstallState state)
   g_autofree char *problem = state == FLOE_INSTALL_FAILED
                                  ? floe_install_problem_words (floe_install_link_problem (page->link), floe_install_link_detail (page->link))
                                  : NULL;
+  g_autofree char *trouble = floe_text_plain (floe_install_link_detail (page->link), 300);
+  g_autofree char *done = g_strconcat (_ ("Restart the computer and take the USB key out. It then starts from its own disk."), trouble[0] != '\0' ? "\n" : "",
+                                       trouble, NULL);
 
   floe_label_set (page->heading, heading);
-  floe_label_set (page->words, state == FLOE_INSTALL_DONE     ? _ ("Restart the computer and take the USB key out. It then starts from its own disk.")
+  floe_label_set (page->words, state == FLOE_INSTALL_DONE     ? done
                                : state == FLOE_INSTALL_FAILED ? problem
                                                               : floe_install_step_words (floe_install_link_step (page->link)));
   floe_widget_set_class (page->words, "card-problem", state == FLOE_INSTALL_FAILED);

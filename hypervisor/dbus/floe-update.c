@@ -2,11 +2,8 @@
 #include "hypervisor/dbus/floe-update.h"
 
 #include "common/floe-log.h"
+#include "common/floe-logind.h"
 #include "server-sync/enrol/floe-appliance-report.h"
-
-#define LOGIND "org.freedesktop.login1"
-#define LOGIND_PATH "/org/freedesktop/login1"
-#define LOGIND_TIMEOUT_MS 10000
 
 struct _FloeUpdate {
   char *state;
@@ -89,16 +86,9 @@ floe_update_restart (GDBusConnection *bus, const char *state, GError **error)
 {
   guint64 ready = floe_update_ready (state);
   g_autofree char *version = g_strdup_printf ("%" G_GUINT64_FORMAT, ready);
-  g_autoptr (GError) problem = NULL;
-  g_autoptr (GVariant) answer = NULL;
 
   if (ready == 0)
     return floe_error_set (error, FLOE_ERROR_NOT_FOUND, "no new version of the appliance is ready to start");
   floe_log (G_LOG_LEVEL_MESSAGE, "restart into a new version of the appliance", "VERSION", version, NULL);
-  answer = g_dbus_connection_call_sync (bus, LOGIND, LOGIND_PATH, LOGIND ".Manager", "Reboot", g_variant_new ("(b)", FALSE), NULL,
-                                        G_DBUS_CALL_FLAGS_NONE, LOGIND_TIMEOUT_MS, NULL, &problem);
-  if (answer != NULL)
-    return TRUE;
-  g_dbus_error_strip_remote_error (problem);
-  return floe_error_set (error, FLOE_ERROR_UNSUPPORTED, "logind does not restart this computer: %s", problem->message);
+  return floe_logind_restart (bus, error);
 }

@@ -160,6 +160,11 @@ dd if=dev/nvme1n1 bs=1M skip=65 count=20 status=none | cmp - root || die 'the ro
 cmp -s <(head -c 1M dev/nvme0n1) <(head -c 1M /dev/zero) || die 'the other disk was touched'
 call $CONSOLE_UID org.floe.Install1.Install nvme0n1 4 nvme0n1 >out 2>&1 && die 'it installs twice'
 grep -q org.floe.Error.Busy out || die "a second time: $(cat out)"
+# Nobody restarts this computer: the button says so.
+key Return
+sleep 1
+shot restart-refused
+pictures_differ "$pictures/done.png" "$pictures/restart-refused.png" || die 'a restart that is refused is not told'
 
 say 'try'
 kill $INSTALL_PID
