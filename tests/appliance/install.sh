@@ -17,10 +17,10 @@ old_disk target
 say 'try'
 stick_start stick target
 stick_up
-shell_has 'the system runs from the stick' 'cat /run/floe/boot.conf' '^disk=sd[a-z]$'
-shell_has 'the stick stays open under USB policy, by its own rule' 'floe-vm usb' 'floe-system-disk'
-shell_has 'the state is on the stick' 'readlink -f /sys/class/block/dm-1/slaves/*' '/usb.*/sd[a-z]/sd[a-z]6$'
-shell_has 'installing is offered' 'busctl get-property org.floe.Install1 /org/floe/Install1 org.floe.Install1 State' '"ready"'
+appliance_has 'the system runs from the stick' 'cat /run/floe/boot.conf' '^disk=sd[a-z]$'
+appliance_has 'the stick stays open under USB policy, by its own rule' 'floe-vm usb' 'floe-system-disk'
+appliance_has 'the state is on the stick' 'readlink -f /sys/class/block/dm-1/slaves/*' '/usb.*/sd[a-z]/sd[a-z]6$'
+appliance_has 'installing is offered' 'busctl get-property org.floe.Install1 /org/floe/Install1 org.floe.Install1 State' '"ready"'
 appliance_shell 'floe-install list' 60 >list
 grep -q '^vda.*can-be-chosen$' list && grep -q 'vda1.*ext4.*Holiday' list && ! grep -qE '^sd' list || { cat list; die 'the list is not what is there'; }
 untouched target || die 'starting from the stick has changed the disk'
@@ -39,7 +39,7 @@ untouched target || die 'a refused installation has changed the disk'
 
 say 'install, by the keyboard'
 screen_install vda
-shell_has 'the installation is done' 'busctl get-property org.floe.Install1 /org/floe/Install1 org.floe.Install1 State' '"done"'
+appliance_has 'the installation is done' 'busctl get-property org.floe.Install1 /org/floe/Install1 org.floe.Install1 State' '"done"'
 appliance_picture install-done
 appliance_stop
 check_installed target
@@ -48,9 +48,9 @@ say 'the disk by itself'
 appliance_start target
 appliance_wait 900 'the kernel, from the disk' 'Linux version'
 appliance_wait 900 'the shell of the debug image' '^(.*[^#])?# '
-shell_has 'the system runs from the disk' 'cat /run/floe/boot.conf' '^disk=vda$'
-shell_has 'the state was made there' 'cat /run/floe/state.conf' '^created=true'
-shell_has 'hypervisord, agent and console run' 'systemctl is-active floe-hypervisord floe-agent floe-console | sort | uniq -c' '3 active'
-shell_has 'installing is not offered any more' 'systemctl is-active floe-install; true' '^inactive'
+appliance_has 'the system runs from the disk' 'cat /run/floe/boot.conf' '^disk=vda$'
+appliance_has 'the state was made there' 'cat /run/floe/state.conf' '^created=true'
+appliance_has 'hypervisord, agent and console run' 'systemctl is-active floe-hypervisord floe-agent floe-console | sort | uniq -c' '3 active'
+appliance_has 'installing is not offered any more' 'systemctl is-active floe-install; true' '^inactive'
 appliance_picture installed
 appliance_stop

@@ -290,11 +290,8 @@ recovery() {
   say "recovery: the key opens the state beside another TPM ($SECONDS s)"
 }
 type_line() {
-  local digit
-  for digit in $(sed 's/./& /g' <<<"$1") ret; do
-    appliance_qmp send-key "{\"keys\":[{\"type\":\"qcode\",\"data\":\"$digit\"}],\"hold-time\":20}" >/dev/null
-    sleep 0.05
-  done
+  appliance_type "$1"
+  appliance_key ret
 }
 
 newer=$(sed -n 's/^version=//p' "$APPLIANCE_DEBUG.d/manifest")

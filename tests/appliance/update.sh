@@ -41,23 +41,23 @@ appliance_start one
 until_boot 1 600 "version $A's kernel"
 appliance_wait 900 'the shell of the debug image' '^(.*[^#])?# '
 until_shell 1 900
-asks 900 'the agent to wait for a code' 'busctl list' 'org.floe.Agent1'
-asks 900 'the computer to enrol' "floe-agent enrol 192.0.2.1:8443 $code || true" 'enrolled +[0-9a-f]{16}|already'
-asks 900 "version $A is good, its entry has no counter" 'ls /boot/EFI/Linux' "floe_$A.efi"
-asks 900 "version $B is installed" 'ls /boot/EFI/Linux' "floe_$B\\+3.efi"
+appliance_has 'the agent to wait for a code' 'busctl list' 'org.floe.Agent1'
+appliance_has 'the computer to enrol' "floe-agent enrol 192.0.2.1:8443 $code || true" 'enrolled +[0-9a-f]{16}|already'
+appliance_has "version $A is good, its entry has no counter" 'ls /boot/EFI/Linux' "floe_$A.efi"
+appliance_has "version $B is installed" 'ls /boot/EFI/Linux' "floe_$B\\+3.efi"
 until_server 300 'the server knows what is ready' ".appliance.running == $A and .appliance.next == $B and .appliance.failed == []"
-asks 900 'the policy is in force and the first desktop executes' 'floe-vm list' '^internet .*(starting|running)'
-asks 900 'and the second' 'floe-vm list' '^office .*(starting|running)'
+appliance_has 'the policy is in force and the first desktop executes' 'floe-vm list' '^internet .*(starting|running)'
+appliance_has 'and the second' 'floe-vm list' '^office .*(starting|running)'
 appliance_picture update-ready
 
 say 'a person at the screen restarts'
-key alt s
+appliance_key alt s
 until_boot 2 900 "version $B's kernel"
 until_shell 2 900
-asks 300 "version $B runs" 'cat /etc/os-release' "^IMAGE_VERSION=$B"
-asks 300 'its state opened by the TPM' 'cat /run/floe/state.conf' '^protection=tpm'
-asks 900 'both desktops go on where they were' 'ps -e -o args= | grep [q]emu-system | grep -c -- -incoming' '^2$'
-asks 900 "version $B is good" 'ls /boot/EFI/Linux' "floe_$B.efi"
+appliance_has "version $B runs" 'cat /etc/os-release' "^IMAGE_VERSION=$B"
+appliance_has 'its state opened by the TPM' 'cat /run/floe/state.conf' '^protection=tpm'
+appliance_has 'both desktops go on where they were' 'ps -e -o args= | grep [q]emu-system | grep -c -- -incoming' '^2$'
+appliance_has "version $B is good" 'ls /boot/EFI/Linux' "floe_$B.efi"
 slot_says "running: $B" || die "floe-slot: $(appliance_shell 'floe-slot status' 60)"
 until_server 300 'the server knows what runs' ".appliance.running == $B and .appliance.next == $B and .appliance.problem == \"\""
 appliance_picture update-done
@@ -67,13 +67,13 @@ if [ -n "${FLOE_LONG:-}" ]; then
   say "version $C, whose hypervisord does not start"
   update_publish "$BROKEN" >>publish.log 2>&1 || { cat publish.log; die 'publishing version C'; }
   appliance_shell 'systemctl reload floe-agent' 60
-  asks 900 "version $C is installed" 'ls /boot/EFI/Linux' "floe_$C\\+3.efi"
+  appliance_has "version $C is installed" 'ls /boot/EFI/Linux' "floe_$C\\+3.efi"
   appliance_picture update-broken-ready
-  key alt s
+  appliance_key alt s
   for try in 3 4 5; do until_boot $try 1800 "try $((try - 2)) of version $C"; done
   until_boot 6 1800 "version $B again"
   until_shell 6 900
-  asks 300 "version $B runs again" 'cat /etc/os-release' "^IMAGE_VERSION=$B"
+  appliance_has "version $B runs again" 'cat /etc/os-release' "^IMAGE_VERSION=$B"
   until_server 1800 'the server knows what failed' ".appliance.running == $B and .appliance.next == $B and .appliance.failed == [$C]"
   figure appliance_fall_back_tries 3
 fi

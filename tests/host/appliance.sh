@@ -22,20 +22,9 @@ before_sandbox() {
 LOGS=$WORK
 trap 'status=$?; [ $status = 0 ] || { appliance_picture failed || true; tail -n 5 server.log dhcp.log >&2; }; exit $status' EXIT
 
-# "At once" is what this waits for; a machine under TCG beside another test is slow, and nothing here is a measure of time.
-PATIENCE=${FLOE_APPLIANCE_SECONDS:-1200}
-# has WHAT COMMAND PATTERN: the shell inside, asked until its answer has PATTERN.
-has() {
-  local end=$((SECONDS + PATIENCE)) answer=
-  until answer=$(appliance_shell "$2" 120) && quietly grep -E "$3" <<<"$answer"; do
-    [ $SECONDS -lt $end ] || { echo "$answer" >&2; die "gave up waiting for $1"; }
-    sleep 1
-  done
-  say "$1 ($SECONDS s)"
-}
 # until_screen NAME FUNCTION ARGUMENT...: until FUNCTION likes the screen (screen.ppm); it is kept as NAME.png.
 until_screen() {
-  local name=$1 end=$((SECONDS + PATIENCE)); shift
+  local name=$1 end=$((SECONDS + APPLIANCE_PATIENCE)); shift
   until appliance_qmp screendump "{\"filename\":\"$WORK/screen.ppm\"}" >/dev/null && "$@"; do
     [ $SECONDS -lt $end ] || die "the screen is not what $name.png should show: $*"
     sleep 2
@@ -64,17 +53,6 @@ changed() {
   pixels=$(compare -metric AE -fuzz 5% "$APPLIANCE_PICTURES/$1.png" screen.ppm null: 2>&1 || true)
   awk -v n="${pixels%% *}" 'BEGIN { exit !(n + 0 > 1000) }'
 }
-# key NAME...: keys held together, by QEMU's names for them.
-key() {
-  local keys
-  keys=$(printf '{"type":"qcode","data":"%s"},' "$@")
-  appliance_qmp send-key "{\"keys\":[${keys%,}]}" >/dev/null || die "send-key $*"
-}
-type_text() {
-  local i
-  for ((i = 0; i < ${#1}; i++)); do key "${1:i:1}"; done
-}
-
 power_on() {
   appliance_disk one
   # A path in it must not be taken: anybody can write this file. An address is offered on the screen.
@@ -83,11 +61,11 @@ power_on() {
   appliance_start one
   appliance_wait 300 'the kernel' 'Linux version'
   appliance_picture 1-kernel
-  appliance_wait "$PATIENCE" 'the shell of the debug image' '^(.*[^#])?# '
-  has 'state is made and sealed to the TPM' 'cat /run/floe/state.conf' '^protection=tpm'
+  appliance_wait "$APPLIANCE_PATIENCE" 'the shell of the debug image' '^(.*[^#])?# '
+  appliance_has 'state is made and sealed to the TPM' 'cat /run/floe/state.conf' '^protection=tpm'
   appliance_shell 'cat /etc/floe/floe.conf' 60 >taken.conf
   ! grep -q evil taken.conf || die 'a path was taken from the boot partition'
-  has 'hypervisord, agent and console run' 'systemctl is-active floe-hypervisord floe-agent floe-console | sort | uniq -c' '3 active'
+  appliance_has 'hypervisord, agent and console run' 'systemctl is-active floe-hypervisord floe-agent floe-console | sort | uniq -c' '3 active'
 }
 
 # First start: the screen that asks for a server has the hardware check; the address is there, the code is typed.
@@ -96,10 +74,10 @@ enrol() {
   code=$(outside floe-server code --data "$DATA" --group office --address 192.0.2.1:8443 | sed -n 's/^code  *//p' | tr -d - | tr A-Z a-z)
   [ ${#code} = 20 ] || die "floe-server code said: $code"
   until_screen 2-setup setup_shown
-  has 'the hardware is good' 'floe-vm check' '^tpm  *good'
-  type_text "$code"
+  appliance_has 'the hardware is good' 'floe-vm check' '^tpm  *good'
+  appliance_type "$code"
   until_screen 3-code changed 2-setup
-  key ret
+  appliance_key ret
   until_screen 4-list list_shown
   floe-server endpoints --data "$DATA" --json >endpoints.json
   endpoint=$(jq -r '.[0].endpoint' endpoints.json)
@@ -111,8 +89,8 @@ enrol() {
 # What the console costs that shows the list of desktops, none of which runs. The shell and what it runs are not counted.
 idle() {
   local memory processes
-  has 'nothing is being started any more' 'systemctl is-system-running; true' '^(running|degraded)$'
-  has 'all devices have their drivers' 'ps -e -o comm= | grep -c "[u]dev-worker"; true' '^0$'
+  appliance_has 'nothing is being started any more' 'systemctl is-system-running; true' '^(running|degraded)$'
+  appliance_has 'all devices have their drivers' 'ps -e -o comm= | grep -c "[u]dev-worker"; true' '^0$'
   memory=$(appliance_shell 'cat /proc/meminfo' 60 | awk '# a prompt may stand before
     { for (i = 1; i < NF; i++) if ($i == "MemTotal:") t = $(i + 1); else if ($i == "MemAvailable:") a = $(i + 1) } END { printf "%d", (t - a) / 1024 }')
   appliance_shell 'ps -e -o pid= -o ppid= -o args=' 60 >processes
@@ -139,23 +117,23 @@ ports() {
 # The list is sorted by title: Internet, Office. Each desktop tries both addresses; outside, each address has heard from the one that may reach it, and
 # nobody has heard anything else. Policy refuses emulation, so what starts runs on KVM; QEMU's open files say so too, and the desktops themselves.
 desktops() {
-  local end=$((SECONDS + PATIENCE))
-  key home
-  key ret
+  local end=$((SECONDS + APPLIANCE_PATIENCE))
+  appliance_key home
+  appliance_key ret
   until_screen 5-starting bar_shown c62828
-  key ctrl alt home
+  appliance_key ctrl alt home
   until_screen 6-list list_shown
-  key end
-  key ret
+  appliance_key end
+  appliance_key ret
   until_screen 7-starting bar_shown 2e7d32
-  key ctrl alt home
+  appliance_key ctrl alt home
   until [ "$(arrivals | grep -c ' 80 packets')" = 2 ]; do
     [ $SECONDS -lt $end ] || { arrivals; die 'what the desktops may reach was not reached'; }
     sleep 1
   done
   say "both have reached what they may ($SECONDS s)"
-  has 'internet runs' 'floe-vm list' '^internet +running +kvm'
-  has 'office runs' 'floe-vm list' '^office +running +kvm'
+  appliance_has 'internet runs' 'floe-vm list' '^internet +running +kvm'
+  appliance_has 'office runs' 'floe-vm list' '^office +running +kvm'
   appliance_shell 'ps -e -o args= | grep [q]emu-system; ls -l /proc/*/fd 2>/dev/null | grep kvm-vcpu' 240 >desktops || { cat desktops; die 'what runs cannot be read'; }
   [ "$(grep -c -- '-accel kvm' desktops)" = 2 ] && [ "$(grep -c 'anon_inode:kvm-vcpu' desktops)" -ge 2 ] ||
     { cat desktops; die 'the desktops do not run on KVM'; }
@@ -164,18 +142,18 @@ desktops() {
 # The switch keys, whatever desktop has the keyboard.
 screens() {
   until_screen 8-list list_shown
-  key home
-  key ret
+  appliance_key home
+  appliance_key ret
   until_screen 9-internet internet_shown
-  key ctrl alt right
+  appliance_key ctrl alt right
   until_screen 10-office office_shown
-  key ctrl alt right
+  appliance_key ctrl alt right
   until_screen 11-internet-again internet_shown
 }
 
 packets() {
-  has 'refused packets of office are counted' 'floe-vm stats office' '^dropped_packets +[1-9]'
-  has 'refused packets of internet are counted' 'floe-vm stats internet' '^dropped_packets +[1-9]'
+  appliance_has 'refused packets of office are counted' 'floe-vm stats office' '^dropped_packets +[1-9]'
+  appliance_has 'refused packets of internet are counted' 'floe-vm stats internet' '^dropped_packets +[1-9]'
   # The appliance itself has asked for an address; no desktop's question for one came out.
   arrivals | { grep -v '^udp 255\.255\.255\.255 67 ' || true; } >arrived
   [ "$(grep -o 'DHCP[DR][A-Z]*(uplink).*' dhcp.log | grep -oE '([0-9a-f]{2}:){5}[0-9a-f]{2}' | sort -u)" = 52:54:00:12:34:56 ] ||
@@ -189,7 +167,7 @@ stick() {
   appliance_qmp blockdev-add "{\"driver\":\"file\",\"node-name\":\"stick\",\"filename\":\"$WORK/stick.img\",\"read-only\":true}" >/dev/null || die 'blockdev-add'
   appliance_qmp device_add '{"driver":"usb-storage","id":"stick","drive":"stick","bus":"usb.0"}' >/dev/null || die 'device_add'
   until_screen 12-stick-blocked changed 11-internet-again
-  has 'the stick is blocked by its rule' 'floe-vm usb' 'no-storage'
+  appliance_has 'the stick is blocked by its rule' 'floe-vm usb' 'no-storage'
   appliance_shell 'ls -1 /sys/block' 60 >disks
   quietly grep -x 'vda' disks || die "no disks are seen: $(cat disks)"
   ! grep -q '^sd[a-z]$' disks || die 'the stick became a disk'
@@ -199,7 +177,7 @@ stick() {
 power_key() {
   appliance_shell 'floe-vm stop --force internet' 60 || die 'internet does not stop'
   appliance_qmp system_powerdown >/dev/null
-  wait_for "$PATIENCE" 'the appliance to turn itself off' eval '! kill -0 $APPLIANCE_PID'
+  wait_for "$APPLIANCE_PATIENCE" 'the appliance to turn itself off' eval '! kill -0 $APPLIANCE_PID'
   kill $SERVER_PID
   wait $SERVER_PID || true
 }
@@ -210,17 +188,17 @@ offline() {
   until_screen 13-list-offline list_shown
   appliance_shell 'cat /run/floe/state.conf' 60 >state.conf
   quietly grep -x 'protection=tpm' state.conf && quietly grep -x 'created=false' state.conf || { cat state.conf; die 'the TPM has not opened the state'; }
-  has 'office is back' 'floe-vm list' '^office +running +kvm'
+  appliance_has 'office is back' 'floe-vm list' '^office +running +kvm'
   appliance_shell 'ps -e -o args= | grep [q]emu-system; ip -4 -br address show scope global' 60 >offline
   quietly grep -E 'qemu-system.* -incoming defer' offline || { cat offline; die 'office was started anew, not resumed'; }
   ! grep -q '192\.0\.2\.' offline || { cat offline; die 'the appliance has a network'; }
-  key end
-  key ret
+  appliance_key end
+  appliance_key ret
   until_screen 14-office-offline office_shown
-  key ctrl alt home
+  appliance_key ctrl alt home
   until_screen 15-list-offline list_shown
-  key home
-  key ret
+  appliance_key home
+  appliance_key ret
   until_screen 16-internet-offline offline_shown
 }
 

@@ -31,27 +31,11 @@ stick_up() {
   appliance_wait 900 'the shell of the debug image' '^(.*[^#])?# '
 }
 
-# shell_has WHAT COMMAND PATTERN: the shell inside, asked until its answer has PATTERN.
-shell_has() {
-  local end=$((SECONDS + ${FLOE_APPLIANCE_SECONDS:-600})) answer
-  until answer=$(appliance_shell "$2" 120) && quietly grep -E "$3" <<<"$answer"; do
-    [ $SECONDS -lt $end ] || { echo "$answer" >&2; appliance_picture failed-install || true; die "gave up waiting for: $1"; }
-    sleep 1
-  done
-  say "$1 ($SECONDS s)"
-}
-
-# press KEY...: one key, or several together, as QEMU calls them.
-press() {
-  local keys
-  keys=$(printf '{"type":"qcode","data":"%s"},' "$@")
-  appliance_qmp send-key "{\"keys\":[${keys%,}]}" >/dev/null
-}
 # step NAME KEY...: presses KEY and waits until the screen is another one and stays so: a person looks before typing on. The picture is install-NAME.png.
 step() {
   local name=install-$1 end=$((SECONDS + 90)); shift
   appliance_picture before-step
-  press "$@"
+  appliance_key "$@"
   until sleep 1; appliance_picture "$name"; pictures_differ "$APPLIANCE_PICTURES/before-step.png" "$APPLIANCE_PICTURES/$name.png"; do
     [ $SECONDS -lt $end ] || die "the screen is the same after $*: $name.png"
   done
@@ -62,15 +46,14 @@ install_state() { appliance_shell 'busctl get-property org.floe.Install1 /org/fl
 
 # screen_install DISK: from the first page, with the keyboard on 'Try', to the end of the installation, as a person does it.
 screen_install() {
-  local at
   appliance_picture install-choice
-  press tab
+  appliance_key tab
   step disks ret
   step confirm ret
   # Enter with nothing typed does nothing.
-  press ret
+  appliance_key ret
   install_state | quietly grep -F '"ready"' || die 'it began without a name'
-  for ((at = 0; at < ${#1}; at++)); do press "${1:at:1}"; sleep 0.3; done
+  appliance_type "$1"
   sleep 1
   appliance_picture install-typed
   step working ret

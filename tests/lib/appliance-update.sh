@@ -57,15 +57,6 @@ until_shell() {
   done
   mv "$WORK/boot-id.new" "$WORK/boot-id.$1"
 }
-# asks SECONDS WHAT COMMAND PATTERN: the shell inside is asked until its answer has PATTERN.
-asks() {
-  local end=$((SECONDS + $1)) answer
-  until answer=$(appliance_shell "$3" 120) && quietly grep -E "$4" <<<"$answer"; do
-    [ $SECONDS -lt $end ] && kill -0 $APPLIANCE_PID || { echo "$answer" >&2; appliance_picture "failed-$APPLIANCE" || true; die "gave up waiting for $2"; }
-    sleep 2
-  done
-  say "$2 ($SECONDS s)"
-}
 # until_server SECONDS WHAT EXPRESSION: the server's only endpoint is such that jq's EXPRESSION is true.
 until_server() {
   local end=$((SECONDS + $1))
@@ -74,9 +65,4 @@ until_server() {
     sleep 1
   done
   say "$2 ($SECONDS s)"
-}
-key() {
-  local keys
-  keys=$(printf '{"type":"qcode","data":"%s"},' "$@")
-  appliance_qmp send-key "{\"keys\":[${keys%,}]}" >/dev/null
 }

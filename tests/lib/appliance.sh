@@ -128,6 +128,17 @@ appliance_qmp() {
   [[ $answer == *'"return"'* ]]
 }
 
+# appliance_key NAME...: keys held together, by QEMU's names for them. appliance_type TEXT: small letters and digits, one after the other.
+appliance_key() {
+  local keys
+  keys=$(printf '{"type":"qcode","data":"%s"},' "$@")
+  appliance_qmp send-key "{\"keys\":[${keys%,}]}" >/dev/null || die "send-key $*"
+}
+appliance_type() {
+  local i
+  for ((i = 0; i < ${#1}; i++)); do appliance_key "${1:i:1}"; done
+}
+
 # appliance_picture NAME: the screen as build/appliance/NAME.png.
 appliance_picture() {
   appliance_qmp screendump "{\"filename\":\"$WORK/$1.ppm\"}" >/dev/null && convert "$WORK/$1.ppm" "png24:$APPLIANCE_PICTURES/$1.png"
@@ -144,6 +155,19 @@ appliance_shell() {
     done; } | socat -t 1 - "UNIX-CONNECT:$WORK/$APPLIANCE.shell" | stdbuf -oL tr -d '\r' | tee "$WORK/$APPLIANCE.answer")
   printf '%s\n' "$output" | sed -n "/^$mark\$/,/^$mark [0-9]/p" | sed '1d; $d'
   printf '%s\n' "$output" | quietly grep -a "^$mark 0"
+}
+
+# appliance_has WHAT COMMAND PATTERN: the shell inside, asked until its answer has PATTERN. A machine under TCG beside other work is slow, and nothing here is
+# a measure of time: FLOE_APPLIANCE_SECONDS (1200).
+APPLIANCE_PATIENCE=${FLOE_APPLIANCE_SECONDS:-1200}
+appliance_has() {
+  local end=$((SECONDS + APPLIANCE_PATIENCE)) answer=
+  until answer=$(appliance_shell "$2" 120) && quietly grep -E "$3" <<<"$answer"; do
+    [ $SECONDS -lt $end ] && kill -0 $APPLIANCE_PID 2>/dev/null ||
+      { echo "$answer" >&2; appliance_picture "failed-$APPLIANCE" || true; die "gave up waiting for: $1"; }
+    sleep 1
+  done
+  say "$1 ($SECONDS s)"
 }
 
 # appliance_wait SECONDS WHAT PATTERN: until the serial line has said it; shows its end when it does not.
