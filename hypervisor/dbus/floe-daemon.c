@@ -257,9 +257,13 @@ take_refreshed (gpointer data)
     if (daemon->serving)
       autostart (daemon);
     floe_log (G_LOG_LEVEL_MESSAGE, "policy in force", "GROUP", daemon->host->config->group, NULL);
+  } else if (daemon->in_force == NULL && g_error_matches (refreshed->error, FLOE_ERROR, FLOE_ERROR_NOT_FOUND)) {
+    /* Nothing was refused: the agent has brought nothing so far, which is what the problem says from the start. */
+    floe_log (G_LOG_LEVEL_MESSAGE, "no policy yet: none was fetched", "REASON", refreshed->error->message, NULL);
   } else {
     set_problem (daemon, refreshed->error->message);
-    floe_log (G_LOG_LEVEL_WARNING, "new policy refused, the one in force stays", "REASON", refreshed->error->message, NULL);
+    floe_log (G_LOG_LEVEL_WARNING, daemon->in_force != NULL ? "new policy refused, the one in force stays" : "policy refused, none is in force", "REASON",
+              refreshed->error->message, NULL);
   }
   if (daemon->in_force != NULL)
     refreshed->version = floe_policy_version (daemon->in_force->policy);

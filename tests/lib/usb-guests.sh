@@ -187,7 +187,8 @@ guests_two() {
   # A port that QEMU's controller was told to switch off and on does not find its device again: so it is the person's turn.
   pull rw "$stick"
   plug '{"driver":"usb-storage","id":"rw","bus":"xhci.0","port":"3","drive":"rw","serial":"RW-1"}' && stick=$CAME
-  given 'the stick, plugged in again, for the other machine' "$stick" stick-of-two 'device 46f4:0001 RW-1' usbfs two
+  # Until it has written: pulled before, the file that it was about to write again would be cut off on the stick.
+  given 'the stick, plugged in again, for the other machine' "$stick" stick-of-two 'device 46f4:0001 RW-1.*greeting from-rw written file.sector' usbfs two
   unseen one '46f4'
   holds_nothing one || fails "QEMU of the machine that had it holds $(held_by one)"
   pull rw "$stick"
