@@ -19,9 +19,10 @@
 #define OVMF_CODE "/usr/share/OVMF/OVMF_CODE_4M.fd"
 #define OVMF_VARIABLES "/usr/share/OVMF/OVMF_VARS_4M.fd"
 #define OVMF_VARIABLES_MAX (4 * 1024 * 1024)
-/* From exec to QMP's greeting: QEMU opens its disk on the way, which waits for nbdkit. */
 #define USB_PARTS "/usb-parts.so"
-#define GREETING_TIMEOUT_MS 30000
+/* From exec to QMP's greeting: QEMU opens its disk on the way, which waits for nbdkit. A QEMU that dies is noticed at once, so this is only for one
+ * that hangs; a PC that has just been switched on and resumes several desktops from a slow disk needs more than half a minute. */
+#define GREETING_TIMEOUT_MS 120000
 
 FloeRun *
 floe_run_new (FloeMachine *machine)

@@ -39,11 +39,11 @@ before_sandbox() {
 . "$SOURCE/packaging/lib/endpoint.sh"
 . "$SOURCE/tests/lib/appliance.sh"
 
-# begin NAME FIRST-UNIT: starts it, and waits until FIRST-UNIT was begun and nothing is queued any more. Between two looks nothing is done inside that takes time.
+# begin NAME FIRST-UNIT: starts it, and waits until FIRST-UNIT was begun (systemd keeps that in a link that leads nowhere) and nothing is queued any more. Between two looks nothing is done inside that takes time.
 begin() {
   appliance_start "$1"
   appliance_wait 1200 'the shell' '^(.*[^#])?# '
-  appliance_shell "until [ -e /run/systemd/units/invocation:$2 ] && systemctl is-system-running | grep -qE 'running|degraded'; do sleep 10; done" 1500 >"$1.state" ||
+  appliance_shell "until [ -L /run/systemd/units/invocation:$2 ] && systemctl is-system-running | grep -qE 'running|degraded'; do sleep 10; done" 1500 >"$1.state" ||
     { cat "$1.state"; die "$1 does not come up"; }
 }
 # moment UNIT PROPERTY: seconds since the kernel's start.
