@@ -17,6 +17,8 @@
 #define BUS_SECONDS 10
 #define LOOK_SECONDS 2 /* for an enrolment that another process made */
 #define FIND_SECONDS 30 /* until an address is looked for again while there is none: the network may come late */
+#define NETWORK "org.freedesktop.network1"
+#define NETWORK_MILLISECONDS 500 /* from a change of the network until a look: one change is told by several signals */
 #define FACTS_MILLISECONDS 3000
 #define FACTS_MAX 24
 #define FACT_MAX 200
@@ -29,8 +31,10 @@ struct _FloeSetup {
   GDBusConnection *bus;
   FloeAgent1 *skeleton;
   guint name, bus_retry, look, find;
+  guint network, find_soon; /* subscription to the network's changes; the look that follows one */
   GCancellable *enrolling; /* of the attempt under way, or NULL */
   gboolean finding;
+  char *refused; /* what was said last of addresses that were not taken */
   gboolean running, done;
 };
 
@@ -115,34 +119,87 @@ finish (FloeSetup *setup)
 typedef struct {
   char *address;
   const char *source;
+  GPtrArray *refused; /* lines of text: what was there and is no address */
 } Found;
 
 static void
 found_free (gpointer data)
 {
-  g_free (((Found *) data)->address);
-  g_free (data);
+  Found *found = data;
+
+  g_free (found->address);
+  g_ptr_array_unref (found->refused);
+  g_free (found);
 }
 
+/* Keeps what SOURCE answered; takes ADDRESS and ERROR. That there is nothing is no mistake of anybody's. */
+static gboolean
+found_take (Found *found, const char *source, char *address, GError *error)
+{
+  found->source = source;
+  found->address = address;
+  if (error != NULL && g_error_matches (error, FLOE_ERROR, FLOE_ERROR_NOT_FOUND))
+    floe_debug ("no address found", "SOURCE", source, "REASON", error->message);
+  else if (error != NULL)
+    g_ptr_array_add (found->refused, g_strdup (error->message));
+  g_clear_error (&error);
+  return address != NULL;
+}
+
+static gboolean
+find_in_file (Found *found, const char *path)
+{
+  GError *error = NULL;
+  char *address = floe_address_read_file (path, &error);
+
+  return found_take (found, "file", address, error);
+}
+
+static gboolean
+find_in_leases (Found *found, GCancellable *cancellable)
+{
+  GError *error = NULL;
+  char *address = floe_address_ask_dhcp (found->refused, cancellable, &error);
+
+  return found_take (found, "dhcp", address, error);
+}
+
+static gboolean
+find_in_dns (Found *found)
+{
+  GError *error = NULL;
+  char *address = floe_address_ask_dns (&error);
+
+  return found_take (found, "dns", address, error);
+}
+
+/* The order is that of who can say something there: somebody at the computer, on its cable, on the way to the DNS. */
 static void
 find_on_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
-  g_autoptr (GError) error = NULL;
   Found *found = g_new0 (Found, 1);
 
-  (void) source, (void) cancellable;
-  found->source = "file";
-  found->address = floe_address_read_file (data, &error);
-  if (found->address == NULL && !g_error_matches (error, FLOE_ERROR, FLOE_ERROR_NOT_FOUND))
-    floe_log (G_LOG_LEVEL_WARNING, "no address taken from the boot partition", "REASON", error->message, NULL);
-  if (found->address == NULL) {
-    g_clear_error (&error);
-    found->source = "dns";
-    found->address = floe_address_ask_dns (&error);
-  }
-  if (found->address == NULL)
-    floe_debug ("no address found", "REASON", error->message);
+  (void) source;
+  found->refused = g_ptr_array_new_with_free_func (g_free);
+  if (!find_in_file (found, data) && !find_in_leases (found, cancellable) && !find_in_dns (found))
+    found->source = "";
   g_task_return_pointer (task, found, found_free);
+}
+
+/* The same is there at every look: what is new is said. */
+static void
+say_refused (FloeSetup *setup, GPtrArray *refused)
+{
+  g_autofree char *all = NULL;
+
+  g_ptr_array_add (refused, NULL);
+  all = g_strjoinv ("\n", (char **) refused->pdata);
+  if (g_strcmp0 (all, setup->refused) == 0)
+    return;
+  for (guint i = 0; i + 1 < refused->len; i++)
+    floe_log (G_LOG_LEVEL_WARNING, "server's address not taken", "REASON", (const char *) g_ptr_array_index (refused, i), NULL);
+  g_free (setup->refused);
+  setup->refused = g_steal_pointer (&all);
 }
 
 static void
@@ -156,6 +213,7 @@ on_found (GObject *source, GAsyncResult *result, gpointer data)
   if (found == NULL)
     return; /* cancelled: SETUP is gone */
   setup->finding = FALSE;
+  say_refused (setup, found->refused);
   if (found->address != NULL) {
     floe_log (G_LOG_LEVEL_MESSAGE, "server's address found", "ADDRESS", found->address, "SOURCE", found->source, NULL);
     floe_agent1_set_address (setup->skeleton, found->address);
@@ -186,6 +244,29 @@ on_find_again (gpointer data)
   if (*or_empty (floe_agent1_get_address (setup->skeleton)) == '\0')
     find_address (setup);
   return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_find_soon (gpointer data)
+{
+  FloeSetup *setup = data;
+
+  if (setup->finding)
+    return G_SOURCE_CONTINUE; /* what is being looked at may be from before the change */
+  setup->find_soon = 0;
+  on_find_again (setup);
+  return G_SOURCE_REMOVE;
+}
+
+/* A card has a lease now, perhaps: whoever waits before the screen need not wait for the next look. */
+static void
+on_network (GDBusConnection *bus, const char *sender, const char *path, const char *interface, const char *name, GVariant *parameters, gpointer data)
+{
+  FloeSetup *setup = data;
+
+  (void) bus, (void) sender, (void) path, (void) interface, (void) name, (void) parameters;
+  if (setup->find_soon == 0 && setup->running)
+    setup->find_soon = g_timeout_add (NETWORK_MILLISECONDS, on_find_soon, setup);
 }
 
 /* -- Enrolling ------------------------------------------------------------------------------------------------------ */
@@ -354,6 +435,7 @@ drop_bus (FloeSetup *setup)
   if (setup->bus == NULL)
     return;
   g_clear_handle_id (&setup->name, g_bus_unown_name);
+  g_dbus_connection_signal_unsubscribe (setup->bus, setup->network);
   g_signal_handlers_disconnect_by_data (setup->bus, setup);
   g_dbus_interface_skeleton_unexport (G_DBUS_INTERFACE_SKELETON (setup->skeleton));
   g_clear_object (&setup->bus);
@@ -397,6 +479,8 @@ on_bus (GObject *source, GAsyncResult *result, gpointer data)
   g_dbus_connection_set_exit_on_close (bus, FALSE);
   g_signal_connect (bus, "closed", G_CALLBACK (on_closed), setup);
   setup->name = g_bus_own_name_on_connection (bus, NAME, G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE, NULL, on_name_lost, setup, NULL);
+  setup->network = g_dbus_connection_signal_subscribe (bus, NETWORK, "org.freedesktop.DBus.Properties", "PropertiesChanged", NULL, NULL,
+                                                       G_DBUS_SIGNAL_FLAGS_NONE, on_network, setup, NULL);
 }
 
 static void
@@ -465,6 +549,7 @@ floe_setup_run (FloeSetup *setup)
   setup->running = FALSE;
   g_clear_handle_id (&setup->look, g_source_remove);
   g_clear_handle_id (&setup->find, g_source_remove);
+  g_clear_handle_id (&setup->find_soon, g_source_remove);
   g_source_remove (signals[0]);
   g_source_remove (signals[1]);
   /* The thread uses the configuration: it is told to stop, and waited for. */
@@ -488,6 +573,7 @@ floe_setup_free (FloeSetup *setup)
   drop_bus (setup);
   g_object_unref (setup->skeleton);
   g_object_unref (setup->cancellable);
+  g_free (setup->refused);
   g_free (setup);
 }
 

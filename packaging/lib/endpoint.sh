@@ -133,6 +133,7 @@ server_start() {
   wait_for 30 'floe-server to listen' outside bash -c 'exec 3<>/dev/tcp/192.0.2.1/8443'
 }
 
+# endpoint_bus [FILE...]: the system bus with the project's rules, and those in FILE.
 endpoint_bus() {
   mkdir -p /run/dbus /run/polkit
   cp -a /usr/share/polkit-1 /run/polkit-share
@@ -147,6 +148,7 @@ endpoint_bus() {
   <include>$SOURCE/hypervisor/org.floe.Hypervisor1.conf</include>
   <include>$SOURCE/agent/org.floe.Agent1.conf</include>
   <include>$SOURCE/appliance/org.floe.Install1.conf</include>
+$([ $# = 0 ] || printf '  <include>%s</include>\n' "$@")
 </busconfig>
 XML
   dbus-daemon --config-file=/run/dbus.conf --nofork --nopidfile >>"$LOGS/dbus.log" 2>&1 &

@@ -55,8 +55,8 @@ changed() {
 }
 power_on() {
   appliance_disk one
-  # A path in it must not be taken: anybody can write this file. An address is offered on the screen.
-  printf '[server]\naddress=192.0.2.1:8443\n[paths]\nroot=/boot/evil.json\n' >floe.conf
+  # A path in it must not be taken: anybody can write this file. It names no server, and there is no DNS: the address can come with the lease alone.
+  printf '[paths]\nroot=/boot/evil.json\n' >floe.conf
   appliance_boot_file one floe.conf /floe.conf
   appliance_start one
   appliance_wait 300 'the kernel' 'Linux version'
@@ -68,12 +68,14 @@ power_on() {
   appliance_has 'hypervisord, agent and console run' 'systemctl is-active floe-hypervisord floe-agent floe-console | sort | uniq -c' '3 active'
 }
 
-# First start: the screen that asks for a server has the hardware check; the address is there, the code is typed.
+# First start: the screen that asks for a server has the hardware check; the address that DHCP gave is there, the code is typed and no more.
 enrol() {
   local code endpoint
   code=$(outside floe-server code --data "$DATA" --group office --address 192.0.2.1:8443 | sed -n 's/^code  *//p' | tr -d - | tr A-Z a-z)
   [ ${#code} = 20 ] || die "floe-server code said: $code"
+  # The keyboard goes to the code's field when there is an address.
   until_screen 2-setup setup_shown
+  appliance_has 'the address came with the lease' 'busctl get-property org.floe.Agent1 /org/floe/Agent1 org.floe.Agent1 Address AddressSource' '"dhcp"'
   appliance_has 'the hardware is good' 'floe-vm check' '^tpm  *good'
   appliance_type "$code"
   until_screen 3-code changed 2-setup

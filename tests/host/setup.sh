@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # First boot, from the screen that asks for a server to the list of desktops: server, agent, hypervisord and console with the real bus and its
-# rules, the console under Xvfb with nothing but a keyboard. The address is found in the DNS; whatever can be typed wrongly is.
+# rules, the console under Xvfb with nothing but a keyboard. The address is found in the DNS, in a lease, in a file; whatever can be typed wrongly is.
 # Pictures are left in setup/ beside the build, or in $FLOE_PICTURES.
 . "$(dirname "$0")/../lib/host.sh"
 . "$SOURCE/packaging/lib/endpoint.sh"
@@ -28,7 +28,15 @@ cat >test.json <<'JSON'
 JSON
 endpoint_users
 endpoint_world
-endpoint_bus
+# systemd-networkd is another user than the tests' there, and its own rules come with it.
+cat >/run/network1.conf <<'XML'
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <policy user="root"><allow own="org.freedesktop.network1"/></policy>
+  <policy context="default"><allow send_destination="org.freedesktop.network1"/></policy>
+</busconfig>
+XML
+endpoint_bus /run/network1.conf
 make_guest
 DATA=/run/data REPO=/run/data/repo
 mkdir -p $DATA
@@ -77,6 +85,58 @@ wait_for 20 'the agent on the bus' agent_is State setup
 [ "$(property Hypervisor PolicyGroup)" = '' ] || die 'hypervisord has a group from nowhere'
 wait_for 20 'the address in the DNS' agent_is Address floe.example.test
 agent_is AddressSource dns || die "the address is from $(property Agent AddressSource)"
+! grep 'not taken' agent.log || die 'no networkd is no mistake'
+
+call() { setpriv --reuid "$1" --regid "$1" --clear-groups gdbus call --system --dest org.floe.Agent1 --object-path /org/floe/Agent1 --method "org.floe.Agent1.$2" "${@:3}"; }
+
+say 'an address in a lease'
+# lease NAME [TEXT]: what systemd-networkd says of a card whose lease has TEXT (printf's words) as option 236; without TEXT, of one without a lease.
+lease() {
+  printf '{"Index":2,"Name":"%s"' "$1"
+  [ $# = 1 ] || printf ',"DHCPv4Client":{"Lease":{"Timeout1USec":1},"PrivateOptions":[{"Option":224,"PrivateOptionData":"00"},{"Option":236,"PrivateOptionData":"%s"}]}' \
+    "$(printf "$2" | od -An -v -tx1 | tr -d ' \n')"
+  printf '}'
+}
+networkd_says() { printf '%s' "$1" >leases.new; mv leases.new leases.json; }
+leases() { local IFS=,; networkd_says "{\"Interfaces\":[{\"Index\":1,\"Name\":\"lo\"},$*],\"Routes\":[]}"; }
+# look_until WHAT COMMAND...: looks again and again.
+look_and() { call $CONSOLE_UID LookUp >/dev/null && "$@"; }
+look_until() { wait_for 30 "$1" look_and "${@:2}"; }
+found() { agent_is AddressSource "$1" && agent_is Address "$2"; }
+refusals() { grep -c "not taken.*$1" agent.log || true; }
+# Hostile ones alone: each is refused with its reason, once, however often it is looked at, and the next source is asked.
+leases "$(lease up0 'evil.example\033[2J')" "$(lease up1 'http://evil.example')" "$(lease up2 'floe\0evil')" "$(lease up3 '%0300d')" "$(lease up4 '')"
+"$BUILD/tests/fake-networkd" leases.json >networkd.log 2>&1 &
+NETWORKD_PID=$!
+wait_for 20 'networkd on the bus' gdbus wait --system --timeout 1 org.freedesktop.network1
+look_until 'hostile options to be refused' eval '[ "$(refusals "DHCP option")" -ge 5 ]'
+for card in up0 up1 up2 up3 up4; do grep -q "not taken.*$card: DHCP option 236: " agent.log || die "nothing is said of $card: $(cat agent.log)"; done
+! grep -q "$(printf '\033')" agent.log || die 'a terminal would obey the log'
+found dns floe.example.test || die "beside hostile leases: $(property Agent Address)"
+# What nobody would write who is networkd.
+for text in 'nonsense' '{"Interfaces":[{"Name":"x","DHCPv4Client":7}]}' "$(head -c 1200000 /dev/zero | tr '\0' ' ')"; do
+  before=$(refusals '')
+  networkd_says "$text"
+  look_until 'a description to be refused' eval '[ "$(refusals "")" -gt "$before" ]'
+done
+# The second card's is the first that is an address.
+leases "$(lease up0 'no/path')" "$(lease up1 '192.0.2.9:8444')" "$(lease up2 'other.example.test')"
+look_until 'the address in the lease' found dhcp 192.0.2.9:8444
+[ "$(refusals "DHCP option")" = 6 ] || die "the hostile options were said again and again: $(cat agent.log)"
+printf '[server]\naddress=192.0.2.8\n' >/run/floe/boot.conf
+look_until 'the address in the file' found file 192.0.2.8
+rm /run/floe/boot.conf
+# No lease and no DNS yet at the start, as when the cable is plugged in later: the address comes with the lease,
+# and before the next look, half a minute after the last.
+leases "$(lease up0)"
+echo 'search example.test' >/run/resolv.conf
+kill "$(agent_pid)"
+wait_for 20 'another agent' eval 'agent_is State setup && agent_is Address ""'
+leases "$(lease up0 floe.example.test)"
+kill -USR1 $NETWORKD_PID
+wait_for 20 'the address in the new lease' found dhcp floe.example.test
+printf 'search example.test\nnameserver 192.0.2.1\n' >/run/resolv.conf
+
 floe-vm check >check.txt 2>check.err || grep -q 'something will not work' check.err || die "floe-vm check: $(cat check.err)"
 for id in kvm memory tpm secure-boot network graphics; do grep -qE "^$id +(good|note|bad) " check.txt || die "floe-vm check: $(cat check.txt)"; done
 SCREEN=1024x768 display_start
@@ -86,7 +146,6 @@ sleep 1.5
 shot setup-en
 
 say 'who may call'
-call() { setpriv --reuid "$1" --regid "$1" --clear-groups gdbus call --system --dest org.floe.Agent1 --object-path /org/floe/Agent1 --method "org.floe.Agent1.$2" "${@:3}"; }
 for uid in $AGENT_UID 65534 $SERVER_UID; do
   for method in Cancel LookUp 'Enrol 192.0.2.1 x'; do
     # shellcheck disable=SC2086

@@ -62,7 +62,8 @@ appliance_image() (
   echo "$image"
 )
 
-# appliance_world: the network "outside" with an address server, as endpoint_world has it, the appliance's cable being "uplink".
+# appliance_world: the network "outside", as endpoint_world has it, the appliance's cable being "uplink", with a DHCP server that names the management server
+# too. There is no DNS.
 appliance_world() {
   mkdir -p "$APPLIANCE_PICTURES"
   ip netns add outside
@@ -73,7 +74,7 @@ appliance_world() {
   outside ip address add 198.51.100.10/32 dev lo
   outside ip address add 203.0.113.20/32 dev lo
   outside dnsmasq --conf-file=/dev/null --no-daemon --port=0 --interface=uplink --bind-interfaces --dhcp-range=192.0.2.50,192.0.2.50,1h \
-    --dhcp-option=option:router,192.0.2.1 --leasefile-ro --user=root >"$WORK/dhcp.log" 2>&1 &
+    --dhcp-option=option:router,192.0.2.1 --dhcp-option=236,192.0.2.1:8443 --leasefile-ro --user=root >"$WORK/dhcp.log" 2>&1 &
   outside_services
 }
 

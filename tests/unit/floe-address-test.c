@@ -169,12 +169,226 @@ test_srv_bad (void)
     }
 }
 
+/* -- DHCP ----------------------------------------------------------------------------------------------------------- */
+
+/* What systemd-networkd says of a card whose lease has OPTIONS (JSON). */
+#define CARD(name, options) "{\"Index\":2,\"Name\":\"" name "\",\"DHCPv4Client\":{\"Lease\":{\"Timeout1USec\":1},\"PrivateOptions\":[" options "]}}"
+#define OPTION(number, hex) "{\"Option\":" number ",\"PrivateOptionData\":\"" hex "\"}"
+#define CARDS(cards) "{\"Interfaces\":[{\"Index\":1,\"Name\":\"lo\",\"Type\":\"loopback\"}," cards "],\"Routes\":[]}"
+#define FLOE "666c6f65" /* floe */
+
+static char *
+address_in (const char *text, GPtrArray *refused, GError **error)
+{
+  g_autoptr (GBytes) bytes = g_bytes_new (text, strlen (text));
+
+  return floe_address_parse_dhcp (bytes, refused, error);
+}
+
+/* As a DHCP server sent it, by one card. */
+static char *
+address_of (const guint8 *option, gsize size, char **refused)
+{
+  g_autoptr (GPtrArray) lines = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GString) text = g_string_new ("{\"Interfaces\":[{\"Name\":\"eth0\",\"DHCPv4Client\":{\"PrivateOptions\":[{\"Option\":236,\"PrivateOptionData\":\"");
+  g_autoptr (GError) error = NULL;
+  char *address;
+
+  for (gsize i = 0; i < size; i++)
+    g_string_append_printf (text, "%02x", option[i]);
+  g_string_append (text, "\"}]}}]}");
+  address = address_in (text->str, lines, &error);
+  g_assert_true ((address == NULL) == g_error_matches (error, FLOE_ERROR, FLOE_ERROR_NOT_FOUND));
+  g_assert_cmpuint (lines->len, ==, address == NULL ? 1 : 0);
+  *refused = address == NULL ? g_strdup (g_ptr_array_index (lines, 0)) : NULL;
+  return address;
+}
+
+/* systemd 257's own words, of two cards. The golden file was written by it: two leases of dnsmasq's. */
+static void
+test_dhcp (void)
+{
+  g_autoptr (GPtrArray) refused = g_ptr_array_new_with_free_func (g_free);
+  g_autofree char *text = NULL, *address = NULL, *other = NULL;
+  g_autoptr (GError) error = NULL;
+  char *second;
+
+  g_assert_true (g_file_get_contents (FLOE_SOURCE_DIR "/tests/golden/address/networkd-257-two-cards.json", &text, NULL, &error));
+  address = address_in (text, refused, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (address, ==, "floe.example.org");
+  /* The first one's option spoilt: the second's is taken, and the first's is told. */
+  second = strstr (text, "666c6f652e");
+  g_assert_nonnull (second);
+  second[3] = '0';
+  other = address_in (text, refused, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (other, ==, "[2001:db8::1]:8444");
+  g_assert_cmpuint (refused->len, ==, 1);
+  g_assert_cmpstr (g_ptr_array_index (refused, 0), ==, "up0: DHCP option 236: \"f`oe.example.org\": an address is a server's name, such as floe.example.org, and perhaps a colon and a port");
+}
+
+static void
+test_dhcp_none (void)
+{
+  static const char *const none[] = {
+    "{}",
+    "{\"Interfaces\":[]}",
+    CARDS ("{\"Name\":\"eth0\"}"),
+    CARDS ("{\"Name\":\"eth0\",\"DHCPv4Client\":{}}"),
+    CARDS (CARD ("eth0", "")),
+    CARDS (CARD ("eth0", OPTION ("224", FLOE) "," OPTION ("235", FLOE) "," OPTION ("237", FLOE))),
+  };
+
+  for (size_t i = 0; i < G_N_ELEMENTS (none); i++) {
+    g_autoptr (GPtrArray) refused = g_ptr_array_new_with_free_func (g_free);
+    g_autoptr (GError) error = NULL;
+
+    g_assert_null (address_in (none[i], refused, &error));
+    g_assert_error (error, FLOE_ERROR, FLOE_ERROR_NOT_FOUND);
+    g_assert_cmpuint (refused->len, ==, 0);
+  }
+}
+
+/* Nothing that networkd says, and an option that it does not tell as it should. */
+static void
+test_dhcp_bad_description (void)
+{
+  static const char *const bad[] = {
+    "", "[]", "{", "nonsense", "{\"Interfaces\":{}}", "{\"Interfaces\":[1]}", "{\"Interfaces\":[{}]}", "{\"Interfaces\":[],\"Interfaces\":[]}",
+    CARDS ("{\"Name\":\"longer than any card\"}"),
+    CARDS ("{\"Name\":\"eth\\u001b0\"}"),
+    CARDS ("{\"Name\":\"eth0\",\"DHCPv4Client\":[]}"),
+    CARDS ("{\"Name\":\"eth0\",\"DHCPv4Client\":{\"PrivateOptions\":{}}}"),
+    CARDS (CARD ("eth0", "236")),
+    CARDS (CARD ("eth0", "{\"PrivateOptionData\":\"" FLOE "\"}")),
+    CARDS (CARD ("eth0", "{\"Option\":236}")),
+    CARDS (CARD ("eth0", "{\"Option\":236,\"PrivateOptionData\":[102]}")),
+    CARDS (CARD ("eth0", OPTION ("256", FLOE))),
+    CARDS (CARD ("eth0", OPTION ("-1", FLOE))),
+  };
+  static const char *const refusals[][2] = {
+    { OPTION ("236", FLOE "2"), "eth0: DHCP option 236: not told in hexadecimal digits" },
+    { OPTION ("236", "66zz"), "eth0: DHCP option 236: not told in hexadecimal digits" },
+    { OPTION ("236", FLOE) "," OPTION ("236", FLOE), "eth0: DHCP option 236: there twice" },
+    { OPTION ("236", ""), "eth0: DHCP option 236: 0 bytes, 1 to 255 wanted" },
+  };
+  g_autofree char *spaces = g_strnfill ((1 << 20) + 1, ' ');
+  g_autoptr (GPtrArray) none = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GError) large = NULL;
+
+  for (size_t i = 0; i < G_N_ELEMENTS (bad); i++) {
+    g_autoptr (GPtrArray) refused = g_ptr_array_new_with_free_func (g_free);
+    g_autoptr (GError) error = NULL;
+
+    g_test_message ("%s", bad[i]);
+    g_assert_null (address_in (bad[i], refused, &error));
+    g_assert_error (error, FLOE_ERROR, FLOE_ERROR_INVALID);
+  }
+  for (size_t i = 0; i < G_N_ELEMENTS (refusals); i++) {
+    g_autoptr (GPtrArray) refused = g_ptr_array_new_with_free_func (g_free);
+    g_autofree char *text = g_strdup_printf ("{\"Interfaces\":[{\"Name\":\"eth0\",\"DHCPv4Client\":{\"PrivateOptions\":[%s]}}]}", refusals[i][0]);
+    g_autoptr (GError) error = NULL;
+
+    g_assert_null (address_in (text, refused, &error));
+    g_assert_error (error, FLOE_ERROR, FLOE_ERROR_NOT_FOUND);
+    g_assert_cmpuint (refused->len, ==, 1);
+    g_assert_cmpstr (g_ptr_array_index (refused, 0), ==, refusals[i][1]);
+  }
+  g_assert_null (address_in (spaces, none, &large));
+  g_assert_error (large, FLOE_ERROR, FLOE_ERROR_LIMIT);
+}
+
+/* What a server sends, byte for byte. */
+static void
+test_dhcp_option (void)
+{
+  static const struct {
+    const char *sent;
+    gsize size; /* 0: up to its NUL */
+    const char *address;
+  } cases[] = {
+    { "floe.example.org", 0, "floe.example.org" },
+    { "floe.example.org:8443", 0, "floe.example.org" },
+    { "192.0.2.1:444", 0, "192.0.2.1:444" },
+    { "[2001:db8::1]", 0, "[2001:db8::1]" },
+    { "https://floe/", 0, "floe" },
+    { " floe ", 0, "floe" },
+    { "floe\0", 5, "floe" },
+    { "floe\0\0\0", 7, "floe" },
+    { "\0", 1, NULL },
+    { "floe\0evil", 9, NULL },
+    { "\0floe", 5, NULL },
+    { "floe\n", 0, NULL },
+    { "floe\t", 0, NULL },
+    { "\033[2Jfloe", 0, NULL },
+    { ("fl\xc3\xb6" "e"), 0, NULL },
+    { "\xff\xfe", 0, NULL },
+    { "\xc0\x00\x02\x01", 4, NULL }, /* an address in four bytes, as options often have it */
+    { "a,b", 0, NULL },
+    { "a b", 0, NULL },
+    { "http://floe", 0, NULL },
+    { "floe:0", 0, NULL },
+    { "floe:65536", 0, NULL },
+    { "floe/path", 0, NULL },
+    { "user@floe", 0, NULL },
+    { "[fe80::1%eth0]", 0, NULL },
+    { "$(reboot)", 0, NULL },
+    { "..", 0, NULL },
+  };
+  guint8 longest[FLOE_ADDRESS_MAX + 1];
+  g_autofree char *of_longest = NULL, *of_longer = NULL, *why = NULL, *why_longer = NULL;
+
+  for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
+    gsize size = cases[i].size != 0 ? cases[i].size : strlen (cases[i].sent);
+    g_autofree char *refused = NULL, *address = address_of ((const guint8 *) cases[i].sent, size, &refused);
+
+    g_assert_cmpstr (address, ==, cases[i].address);
+    if (refused == NULL)
+      continue;
+    g_test_message ("%s", refused);
+    g_assert_true (g_str_has_prefix (refused, "eth0: DHCP option 236: "));
+    for (const char *c = refused; *c != '\0'; c++)
+      g_assert_true (g_ascii_isprint (*c));
+  }
+  memset (longest, 'a', sizeof longest);
+  of_longest = address_of (longest, FLOE_ADDRESS_MAX, &why);
+  g_assert_nonnull (of_longest);
+  of_longer = address_of (longest, FLOE_ADDRESS_MAX + 1, &why_longer);
+  g_assert_null (of_longer);
+  g_assert_cmpstr (why_longer, ==, "eth0: DHCP option 236: 256 bytes, 1 to 255 wanted");
+}
+
+/* Every byte that there is, alone and within a name. */
+static void
+test_dhcp_bytes (void)
+{
+  for (unsigned byte = 0; byte < 256; byte++)
+    for (gsize at = 0; at < 3; at++) {
+      guint8 sent[3] = { 'a', 'a', 'a' };
+      g_autofree char *refused = NULL, *address = NULL, *url = NULL;
+
+      sent[at] = (guint8) byte;
+      address = address_of (sent, sizeof sent, &refused);
+      if (address == NULL)
+        continue;
+      url = floe_address_parse (address, NULL);
+      g_assert_nonnull (url);
+      g_assert_true (g_ascii_isalnum ((char) byte) || (at == 1 && (byte == '.' || byte == '-')) || (at != 1 && byte == ' ') || (at == 2 && (byte == 0 || byte == '/')));
+    }
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/address/typed", test_typed);
   g_test_add_func ("/address/file", test_file);
+  g_test_add_func ("/address/dhcp", test_dhcp);
+  g_test_add_func ("/address/dhcp-none", test_dhcp_none);
+  g_test_add_func ("/address/dhcp-bad-description", test_dhcp_bad_description);
+  g_test_add_func ("/address/dhcp-option", test_dhcp_option);
+  g_test_add_func ("/address/dhcp-bytes", test_dhcp_bytes);
   g_test_add_func ("/address/srv", test_srv);
   g_test_add_func ("/address/srv-bad", test_srv_bad);
   return g_test_run ();
