@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/floe-catalogue.h"
 
+#include "common/floe-log.h"
+
 #include <string.h>
 
 struct _FloeCatalogueImage {
@@ -21,6 +23,7 @@ struct _FloeCatalogueImage {
 struct _FloeCatalogue {
   GPtrArray *images;     /* of FloeCatalogueImage */
   FloeBootList *running; /* what pieces of the appliance need not have in the store; NULL: nothing */
+  GHashTable *puts;      /* FloeDigest to how many puts of it are not durable yet */
 };
 
 static gboolean
@@ -99,6 +102,7 @@ floe_catalogue_new (void)
   FloeCatalogue *catalogue = g_new0 (FloeCatalogue, 1);
 
   catalogue->images = g_ptr_array_new_with_free_func (image_free);
+  catalogue->puts = g_hash_table_new_full (floe_digest_hash, floe_digest_equal_func, g_free, NULL);
   return catalogue;
 }
 
@@ -109,6 +113,7 @@ floe_catalogue_free (FloeCatalogue *catalogue)
     return;
   g_ptr_array_unref (catalogue->images);
   floe_boot_list_free (catalogue->running);
+  g_hash_table_unref (catalogue->puts);
   g_free (catalogue);
 }
 
@@ -137,10 +142,26 @@ mark_running (FloeCatalogue *catalogue, FloeCatalogueImage *image)
   }
 }
 
+/* IMAGE has the marks of what is visible in the store: they become those of what is there for good. */
+static void
+settle (FloeCatalogue *catalogue, FloeCatalogueImage *image)
+{
+  GHashTableIter iter;
+  FloeTableEntry entry;
+  gpointer digest;
+  size_t number;
+
+  g_hash_table_iter_init (&iter, catalogue->puts);
+  while (g_hash_table_iter_next (&iter, &digest, NULL))
+    if (floe_table_find_number (image->table, digest, &number, &entry))
+      set_bit (image, number, &entry, FALSE);
+  mark_running (catalogue, image);
+}
+
 void
 floe_catalogue_add (FloeCatalogue *catalogue, FloeCatalogueImage *image)
 {
-  mark_running (catalogue, image);
+  settle (catalogue, image);
   g_ptr_array_add (catalogue->images, image);
 }
 
@@ -225,12 +246,47 @@ floe_catalogue_mark (FloeCatalogue *catalogue, const FloeDigest *digest, gboolea
   FloeTableEntry entry;
   size_t number;
 
+  if (have && g_hash_table_contains (catalogue->puts, digest))
+    return;
   for (guint i = 0; i < catalogue->images->len; i++) {
     FloeCatalogueImage *image = catalogue->images->pdata[i];
 
     if (floe_table_find_number (image->table, digest, &number, &entry))
       set_bit (image, number, &entry, have);
   }
+}
+
+void
+floe_catalogue_put_begins (FloeCatalogue *catalogue, const FloeDigest *digest)
+{
+  guint puts = GPOINTER_TO_UINT (g_hash_table_lookup (catalogue->puts, digest));
+
+  g_hash_table_insert (catalogue->puts, g_memdup2 (digest, sizeof *digest), GUINT_TO_POINTER (puts + 1));
+}
+
+void
+floe_catalogue_put_ended (FloeCatalogue *catalogue, const FloeDigest *digest, gboolean durable)
+{
+  guint puts = GPOINTER_TO_UINT (g_hash_table_lookup (catalogue->puts, digest));
+  char hex[FLOE_DIGEST_HEX_SIZE];
+
+  g_return_if_fail (puts > 0);
+  if (puts > 1) {
+    g_hash_table_insert (catalogue->puts, g_memdup2 (digest, sizeof *digest), GUINT_TO_POINTER (puts - 1));
+    return;
+  }
+  g_hash_table_remove (catalogue->puts, digest);
+  if (!durable)
+    return;
+  floe_catalogue_mark (catalogue, digest, TRUE);
+  floe_digest_to_hex (digest, hex);
+  floe_debug ("chunk is here for good", "DIGEST", hex);
+}
+
+guint
+floe_catalogue_puts (FloeCatalogue *catalogue)
+{
+  return g_hash_table_size (catalogue->puts);
 }
 
 gboolean
@@ -262,6 +318,8 @@ mark_in_all (const FloeDigest *digest, uint64_t size, gpointer data)
 gboolean
 floe_catalogue_rescan (FloeCatalogue *catalogue, FloeStore *store, GError **error)
 {
+  gboolean read;
+
   for (guint i = 0; i < catalogue->images->len; i++) {
     FloeCatalogueImage *image = catalogue->images->pdata[i];
 
@@ -270,9 +328,11 @@ floe_catalogue_rescan (FloeCatalogue *catalogue, FloeStore *store, GError **erro
     image->have_bytes = 0;
     image->changed = TRUE;
     image->fill_at = 0;
-    mark_running (catalogue, image);
   }
-  return floe_store_foreach (store, mark_in_all, catalogue, error);
+  read = floe_store_foreach (store, mark_in_all, catalogue, error);
+  for (guint i = 0; i < catalogue->images->len; i++)
+    settle (catalogue, catalogue->images->pdata[i]);
+  return read;
 }
 
 gboolean
@@ -301,7 +361,7 @@ floe_catalogue_has_appliance (FloeCatalogue *catalogue)
 }
 
 static gboolean
-next_of_boot (FloeCatalogueImage *image, FloeTableEntry *entry)
+next_of_boot (FloeCatalogue *catalogue, FloeCatalogueImage *image, FloeTableEntry *entry)
 {
   FloeDigest digest;
   size_t number;
@@ -310,14 +370,15 @@ next_of_boot (FloeCatalogueImage *image, FloeTableEntry *entry)
     floe_boot_list_digest (image->boot, image->boot_at, &digest);
     image->boot_at = (image->boot_at + 1) % floe_boot_list_count (image->boot);
     image->boot_left--;
-    if (floe_table_find_number (image->table, &digest, &number, entry) && !has_bit (image, number))
+    if (floe_table_find_number (image->table, &digest, &number, entry) && !has_bit (image, number)
+        && !g_hash_table_contains (catalogue->puts, &digest))
       return TRUE;
   }
   return FALSE;
 }
 
 static gboolean
-next_of_rest (FloeCatalogueImage *image, FloeTableEntry *entry)
+next_of_rest (FloeCatalogue *catalogue, FloeCatalogueImage *image, FloeTableEntry *entry)
 {
   size_t count = floe_table_count (image->table);
 
@@ -329,7 +390,8 @@ next_of_rest (FloeCatalogueImage *image, FloeTableEntry *entry)
     if (has_bit (image, number))
       continue;
     floe_table_entry (image->table, number, entry);
-    return TRUE;
+    if (!g_hash_table_contains (catalogue->puts, &entry->digest))
+      return TRUE;
   }
   return FALSE;
 }
@@ -342,7 +404,7 @@ floe_catalogue_next (FloeFetchClass fetch_class, FloeTableEntry *entry, gpointer
   for (guint i = 0; i < catalogue->images->len; i++) {
     FloeCatalogueImage *image = catalogue->images->pdata[i];
 
-    if (fetch_class == FLOE_FETCH_BOOT ? next_of_boot (image, entry) : next_of_rest (image, entry))
+    if (fetch_class == FLOE_FETCH_BOOT ? next_of_boot (catalogue, image, entry) : next_of_rest (catalogue, image, entry))
       return TRUE;
   }
   return FALSE;

@@ -37,6 +37,12 @@ gboolean floe_catalogue_find (FloeCatalogue *catalogue, const FloeDigest *digest
 void floe_catalogue_missed (FloeCatalogue *catalogue, const FloeDigest *digest);
 /* BYTES of DIGEST came over the network. */
 void floe_catalogue_fetched (FloeCatalogue *catalogue, const FloeDigest *digest, guint64 bytes);
+/* DIGEST is put into the store, where it may be found before it is durable: until floe_catalogue_put_ended() it is not had, whatever is
+ * found, and not handed out to be fetched. Puts of one chunk count. DURABLE: it is had from now on, and no power cut takes it away again. */
+void floe_catalogue_put_begins (FloeCatalogue *catalogue, const FloeDigest *digest);
+void floe_catalogue_put_ended (FloeCatalogue *catalogue, const FloeDigest *digest, gboolean durable);
+/* How many chunks are between the two. */
+guint floe_catalogue_puts (FloeCatalogue *catalogue);
 /* Whether the store has DIGEST now. */
 void floe_catalogue_mark (FloeCatalogue *catalogue, const FloeDigest *digest, gboolean have);
 /* Whether the store was said to have DIGEST. */

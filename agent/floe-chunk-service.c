@@ -9,7 +9,8 @@
 /* Theory of operation: a request is answered from the store if the chunk is there and whole (checked on the writer's thread); else
  * it becomes a job of the scheduler's. pump() starts whatever the scheduler allows. A fetch ends in on_fetched, goes on to the store if
  * it is what was signed, and ends as a job in on_stored. Background chunks are stored many at a time and are invisible
- * until then: who asks for one in the meantime is parked and asked for again after the commit. */
+ * until then: who asks for one in the meantime is parked and asked for again after the commit. What somebody waited for is visible, and
+ * answered, at once; only with the next commit does it count as had (docs/appliance-update.md, "Acknowledged"). */
 
 #define DEMAND_SLOTS 8
 #define BOOT_SLOTS 4
@@ -17,7 +18,9 @@
 #define PAUSE_MIN (G_USEC_PER_SEC / 4)
 #define PAUSE_MAX (10 * (gint64) G_USEC_PER_SEC)
 #define FULL_PAUSE (5 * (gint64) G_USEC_PER_SEC)
-#define COMMIT_SECONDS 2
+#define COMMIT_SECONDS 2      /* between commits while chunks of the background wait to become visible */
+#define COMMIT_BUSY_SECONDS 5 /* and while there are only those that desktops read: the disk is theirs */
+#define QUIET_SECONDS 2
 #define TOLD_MAX 1024
 #define RESCAN_PAUSE (2 * (gint64) G_USEC_PER_SEC)
 
@@ -154,6 +157,7 @@ on_fetched (const FloeTableEntry *entry, FloeFetchClass fetch_class, FloeFetchOu
 
   floe_catalogue_fetched (service->catalogue, &entry->digest, received);
   if (outcome == FLOE_FETCH_STORED) {
+    floe_catalogue_put_begins (service->catalogue, &entry->digest);
     floe_store_writer_put (service->writer, entry, fetch_class, frame);
   } else {
     if (outcome == FLOE_FETCH_BAD)
@@ -199,8 +203,8 @@ on_stored (const FloeTableEntry *entry, FloeFetchClass fetch_class, FloeFetchOut
   if (outcome == FLOE_FETCH_STORED && fetch_class == FLOE_FETCH_BACKGROUND) {
     end_invisible_job (service, entry);
   } else {
-    if (outcome == FLOE_FETCH_STORED)
-      floe_catalogue_mark (service->catalogue, &entry->digest, TRUE);
+    if (outcome != FLOE_FETCH_STORED)
+      floe_catalogue_put_ended (service->catalogue, &entry->digest, FALSE);
     end_job (service, &entry->digest, outcome, problem);
   }
   pump (service);
@@ -258,13 +262,12 @@ on_committed (const FloeDigest *digests, size_t count, gboolean full, const char
   service->parked = g_array_new (FALSE, FALSE, sizeof (Parked));
   for (size_t i = 0; i < count; i++) {
     g_hash_table_remove (service->invisible, &digests[i]);
-    if (problem == NULL)
-      floe_catalogue_mark (service->catalogue, &digests[i], TRUE);
+    floe_catalogue_put_ended (service->catalogue, &digests[i], problem == NULL);
   }
   if (full)
     tell_full (service, TRUE, problem);
   else if (problem != NULL && count > 0)
-    tell_about (service, &digests[0], "chunks of the background not stored", problem);
+    tell_about (service, &digests[0], "chunks not stored for good", problem);
   if (problem != NULL)
     floe_catalogue_rewind (service->catalogue);
   for (guint i = 0; i < parked->len; i++)
@@ -411,6 +414,10 @@ floe_chunk_service_is_idle (FloeChunkService *service, guint seconds)
 void
 floe_chunk_service_tick (FloeChunkService *service)
 {
-  if (g_hash_table_size (service->invisible) > 0 && ++service->ticks % COMMIT_SECONDS == 0)
+  guint every = g_hash_table_size (service->invisible) > 0 ? COMMIT_SECONDS : COMMIT_BUSY_SECONDS;
+
+  if (floe_catalogue_puts (service->catalogue) == 0)
+    return;
+  if (++service->ticks % every == 0 || (every == COMMIT_BUSY_SECONDS && floe_chunk_service_is_idle (service, QUIET_SECONDS)))
     floe_store_writer_commit (service->writer);
 }

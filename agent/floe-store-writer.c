@@ -2,7 +2,7 @@
 #include "agent/floe-store-writer.h"
 
 /* Work goes to a thread pool and comes back as an idle source on the main context. The batch and its digests belong to the
- * background pool's one thread. */
+ * background pool's one thread; those of chunks that are visible already and not durable are both threads'. */
 
 #define COMMIT_EVERY 128
 
@@ -30,6 +30,8 @@ struct _FloeStoreWriter {
   GThreadPool *background;
   FloeStoreBatch *batch; /* background thread only, with digests */
   GArray *digests;
+  GMutex lock;  /* of fast */
+  GArray *fast; /* of FloeDigest */
 };
 
 static void
@@ -81,16 +83,36 @@ send_back (Work *work)
   g_source_attach (source, work->writer->context);
 }
 
+static GArray *
+take_fast (FloeStoreWriter *writer)
+{
+  GArray *fast;
+
+  g_mutex_lock (&writer->lock);
+  fast = writer->fast;
+  writer->fast = g_array_new (FALSE, FALSE, sizeof (FloeDigest));
+  g_mutex_unlock (&writer->lock);
+  return fast;
+}
+
 static void
 commit (FloeStoreWriter *writer, Work *work)
 {
-  if (writer->digests->len == 0)
+  /* Before the disk is synced: what becomes visible from here on waits for the next time. */
+  g_autoptr (GArray) fast = take_fast (writer);
+  gboolean background = writer->digests->len > 0;
+
+  if (!background && fast->len == 0)
     return;
   work->digests = g_steal_pointer (&writer->digests);
   writer->digests = g_array_new (FALSE, FALSE, sizeof (FloeDigest));
-  if (floe_store_batch_commit (writer->batch, &work->commit_error))
+  g_array_append_vals (work->digests, fast->data, fast->len);
+  if (background ? floe_store_batch_commit (writer->batch, &work->commit_error) : floe_store_sync (writer->store, &work->commit_error))
     return;
-  /* What was not made durable is given up, so that the batch does not carry it on. */
+  /* What was not made durable is given up: the batch must not carry it on, and the kernel says only once that it was lost. */
+  for (guint i = 0; i < fast->len; i++)
+    if (!floe_store_remove (writer->store, &g_array_index (fast, FloeDigest, i), NULL))
+      break;
   floe_store_batch_free (writer->batch);
   writer->batch = floe_store_batch_new (writer->store);
 }
@@ -118,17 +140,19 @@ do_urgent (gpointer data, gpointer context)
 {
   FloeStoreWriter *writer = context;
   Work *work = data;
-  gboolean ok;
 
   if (work->kind == WORK_CHECK) {
-    ok = floe_store_verify (writer->store, &work->entry, &work->error);
+    (void) !floe_store_verify (writer->store, &work->entry, &work->error);
   } else {
     gsize size;
     const void *frame = g_bytes_get_data (work->frame, &size);
 
-    ok = floe_store_put (writer->store, &work->entry, frame, size, FLOE_STORE_FAST, &work->error);
+    if (floe_store_put (writer->store, &work->entry, frame, size, FLOE_STORE_FAST, &work->error)) {
+      g_mutex_lock (&writer->lock);
+      g_array_append_val (writer->fast, work->entry.digest);
+      g_mutex_unlock (&writer->lock);
+    }
   }
-  (void) ok;
   send_back (work);
 }
 
@@ -143,6 +167,8 @@ floe_store_writer_new (FloeStore *store, const FloeStoreHandlers *handlers, gpoi
   writer->context = g_main_context_ref_thread_default ();
   writer->batch = floe_store_batch_new (store);
   writer->digests = g_array_new (FALSE, FALSE, sizeof (FloeDigest));
+  writer->fast = g_array_new (FALSE, FALSE, sizeof (FloeDigest));
+  g_mutex_init (&writer->lock);
   writer->urgent = g_thread_pool_new_full (do_urgent, writer, work_free, 1, TRUE, NULL);
   writer->background = g_thread_pool_new_full (do_background, writer, work_free, 1, TRUE, NULL);
   return writer;
@@ -157,6 +183,8 @@ floe_store_writer_free (FloeStoreWriter *writer)
   g_thread_pool_free (writer->background, TRUE, TRUE);
   floe_store_batch_free (writer->batch);
   g_array_unref (writer->digests);
+  g_array_unref (writer->fast);
+  g_mutex_clear (&writer->lock);
   g_main_context_unref (writer->context);
   g_free (writer);
 }

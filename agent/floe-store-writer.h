@@ -4,16 +4,18 @@
 #include "agent/floe-scheduler.h"
 #include "server-sync/image/floe-store.h"
 
-/* Keeps the disk off the main loop. Two threads: one for chunks that somebody waits for, one for the background, whose chunks are made
- * durable many at a time. */
+/* Keeps the disk off the main loop. Two threads: one for chunks that somebody waits for, which are visible at once, one for the background,
+ * whose chunks are not before they are durable. Both are made durable many at a time, by the second. */
 
 typedef struct _FloeStoreWriter FloeStoreWriter;
 
 typedef struct {
-  /* A chunk was put; FLOE_FETCH_STORED, _NO_SPACE, or _BAD with PROBLEM. Chunks of the background are not visible before committed(). */
+  /* A chunk was put; FLOE_FETCH_STORED, _NO_SPACE, or _BAD with PROBLEM. One that is STORED is durable, and visible if it is of the
+     background, with committed(). */
   void (*stored) (const FloeTableEntry *entry, FloeFetchClass fetch_class, FloeFetchOutcome outcome, const char *problem,
                   gpointer data);
-  /* These background chunks are in the store for good (COUNT of DIGESTS), or, with PROBLEM, are not. */
+  /* These chunks are in the store for good (COUNT of DIGESTS, each once for each time that it was STORED), or, with PROBLEM, are not and
+     were removed. */
   void (*committed) (const FloeDigest *digests, size_t count, gboolean full, const char *problem, gpointer data);
   /* Answer to floe_store_writer_check(): the chunk is in the store and unaltered; ALTERED, when it was there and was not. */
   void (*checked) (const FloeTableEntry *entry, const FloeWaiter *waiter, gboolean good, gboolean altered, gpointer data);
@@ -26,6 +28,6 @@ void floe_store_writer_free (FloeStoreWriter *writer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeStoreWriter, floe_store_writer_free)
 
 void floe_store_writer_put (FloeStoreWriter *writer, const FloeTableEntry *entry, FloeFetchClass fetch_class, GBytes *frame);
-/* Makes the background's chunks visible and durable, if there are any: from time to time. */
+/* Makes what was put durable, the background's chunks visible, if there are any: from time to time. */
 void floe_store_writer_commit (FloeStoreWriter *writer);
 void floe_store_writer_check (FloeStoreWriter *writer, const FloeTableEntry *entry, const FloeWaiter *waiter);

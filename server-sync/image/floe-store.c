@@ -110,7 +110,7 @@ floe_store_open_writing (int dir, GError **error)
       floe_error_set_errno (error, errno, "lock chunk store");
     return NULL;
   }
-  return empty (store->waiting, error) ? g_steal_pointer (&store) : NULL;
+  return empty (store->waiting, error) && floe_store_sync (store, error) ? g_steal_pointer (&store) : NULL;
 }
 
 void
@@ -301,6 +301,12 @@ floe_store_put (FloeStore *store, const FloeTableEntry *entry, const void *frame
 }
 
 gboolean
+floe_store_sync (FloeStore *store, GError **error)
+{
+  return syncfs (store->waiting) == 0 || floe_error_set_errno (error, errno, "sync chunk store");
+}
+
+gboolean
 floe_store_remove (FloeStore *store, const FloeDigest *digest, GError **error)
 {
   floe_autofd directory = -1;
@@ -365,19 +371,13 @@ floe_store_batch_put (FloeStoreBatch *batch, const FloeTableEntry *entry, const 
   return TRUE;
 }
 
-static gboolean
-sync_all (FloeStore *store, GError **error)
-{
-  return syncfs (store->waiting) == 0 || floe_error_set_errno (error, errno, "sync chunk store");
-}
-
 /* Under the batch's lock. */
 static gboolean
 commit (FloeStoreBatch *batch, GError **error)
 {
   if (batch->waiting->len == 0)
     return TRUE;
-  if (!sync_all (batch->store, error))
+  if (!floe_store_sync (batch->store, error))
     return FALSE;
   while (batch->waiting->len > 0) {
     Waiting *last = &g_array_index (batch->waiting, Waiting, batch->waiting->len - 1);
@@ -386,7 +386,7 @@ commit (FloeStoreBatch *batch, GError **error)
       return FALSE;
     g_array_set_size (batch->waiting, batch->waiting->len - 1);
   }
-  return sync_all (batch->store, error);
+  return floe_store_sync (batch->store, error);
 }
 
 gboolean

@@ -13,7 +13,8 @@ typedef struct _FloeStore FloeStore;
 
 /* Opens the store in the directory DIR (the descriptor is duplicated) for reading. */
 FloeStore *floe_store_open (int dir, GError **error) FLOE_WARN_UNUSED;
-/* Opens it for writing, too; leftovers of a writer that died are removed. BUSY when another process writes. */
+/* Opens it for writing, too; leftovers of a writer that died are removed, and the chunks that it made visible are made durable. BUSY
+ * when another process writes. */
 FloeStore *floe_store_open_writing (int dir, GError **error) FLOE_WARN_UNUSED;
 void floe_store_free (FloeStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeStore, floe_store_free)
@@ -39,6 +40,8 @@ typedef enum {
  * the disk is full; nothing is left behind then. */
 gboolean floe_store_put (FloeStore *store, const FloeTableEntry *entry, const void *frame, size_t size, FloeStoreHow how,
                          GError **error) FLOE_WARN_UNUSED;
+/* Makes durable what was put FLOE_STORE_FAST so far. */
+gboolean floe_store_sync (FloeStore *store, GError **error) FLOE_WARN_UNUSED;
 /* Removes the chunk; an absent one is success. */
 gboolean floe_store_remove (FloeStore *store, const FloeDigest *digest, GError **error) FLOE_WARN_UNUSED;
 

@@ -16,19 +16,25 @@ chown $AGENT /run/floe/agent
 slot() { LD_LIBRARY_PATH=/exchange/lib floe-slot "$1" --config floe.conf --disk /dev/vdb --boot /boot --command-line "line.$running" --os-release "release.$running"; }
 tables() { find data/repo/targets/"$1" -name '*.table'; }
 
-# What was said to be here for good, and was not asked for by anybody, is here and whole.
-lost=0 altered=0
-for name in $(cat acked 2>/dev/null); do [ -s "/state/chunks/${name:0:4}/$name.cacnk" ] || { lost=$((lost + 1)); echo "lost: $name"; }; done
+# What the agent had acknowledged (docs/appliance-update.md) is here and whole: what it found here when it started, and what it has said to be here for
+# good until the power went.
+altered=0
+sed -n 's/.*: chunk is here for good DIGEST=\([0-9a-f]\{64\}\)$/\1/p' agent.log 2>/dev/null | sort -u >told || true
+for table in $(tables images) $(tables appliance); do chunk-ask whole /state/chunks "$table"; done | sort -u >whole
+touch found
+sort -u found told | comm -23 - whole >lost
 for table in $(tables appliance); do
   read -r _ _ _ bad _ <<<"$(chunk-ask count /state/chunks "$table")"
   altered=$((altered + bad))
 done
-echo "$lost $altered" >verified
+echo "$(wc -l <lost) $altered $(wc -l <told)" >verified
+mv whole found
+: >agent.log
 
 floe-server --data data --listen 127.0.0.1:8443 --user nobody 2>server.log &
 until (exec 3<>/dev/tcp/127.0.0.1/8443) 2>/dev/null; do sleep 0.1; done
 slot good >/dev/null
-setpriv --reuid=$AGENT --regid=$AGENT --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs -- floe-agent --config floe.conf --interval 2 2>agent.log &
+setpriv --reuid=$AGENT --regid=$AGENT --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs -- env FLOE_DEBUG=1 floe-agent --config floe.conf --interval 2 2>agent.log &
 as_plugin=(setpriv --reuid=$PLUGIN --regid=$PLUGIN --clear-groups --no-new-privs --)
 until [ -S /run/floe/agent/chunks.sock ]; do sleep 0.1; done
 
@@ -44,8 +50,6 @@ for table in $(cat streamed 2>/dev/null); do
   grep -q ' altered 0 absent 0$' counted || echo "$table: $(cat asked counted)" >>corrupt
 done
 rm -f streamed
-# What somebody asked for is visible before it is durable: none of it may be taken for acknowledged below.
-sync -f /state
 
 if [ $kind = stream ]; then
   table=$(tables images | xargs ls -t | head -n 1)
@@ -54,12 +58,9 @@ if [ $kind = stream ]; then
   while :; do "${as_plugin[@]}" chunk-ask all /run/floe/agent/chunks.sock "$table" 4 >asked; done
 fi
 
-# Visible chunks of the background are durable: from here on none of them may go. Written outside at once, whatever becomes of this machine.
 : >begun
 begun=$(date +%s%N)
 while :; do
-  find /state/chunks -name '*.cacnk' -printf '%f\n' | sed 's/\.cacnk$//' >acked.new
-  mv acked.new acked
   if [ "$(cat /state/spool/appliance.ready 2>/dev/null)" = $((running + 1)) ] && [ ! -e installed ]; then
     slot update >update.log 2>&1 || true
     if grep -q 'is installed' update.log; then

@@ -118,14 +118,15 @@ run_need (int argc, char **argv, GError **error)
   return ok;
 }
 
-/* count STORE TABLE: how many chunks are there whole, altered, absent. */
+typedef enum { WHOLE, ALTERED, ABSENT } State;
+
+/* Calls EACH for every chunk of the table ARGV[2] with what the store ARGV[1] has of it. */
 static gboolean
-run_count (int argc, char **argv, GError **error)
+judge (int argc, char **argv, void (*each) (const FloeTableEntry *entry, State state, size_t *counts), size_t *counts, GError **error)
 {
   g_autoptr (FloeTable) table = argc == 3 ? load_table (argv[2], error) : NULL;
   floe_autofd dir = table != NULL ? floe_dir_open (argv[1], error) : -1;
   g_autoptr (FloeStore) store = dir >= 0 ? floe_store_open (dir, error) : NULL;
-  size_t good = 0, altered = 0, absent = 0;
 
   if (store == NULL)
     return FALSE;
@@ -135,14 +136,48 @@ run_count (int argc, char **argv, GError **error)
 
     floe_table_entry (table, i, &entry);
     if (floe_store_verify (store, &entry, &problem))
-      good++;
-    else if (g_error_matches (problem, FLOE_ERROR, FLOE_ERROR_NOT_FOUND))
-      absent++;
+      each (&entry, WHOLE, counts);
     else
-      altered++;
+      each (&entry, g_error_matches (problem, FLOE_ERROR, FLOE_ERROR_NOT_FOUND) ? ABSENT : ALTERED, counts);
   }
-  g_print ("good %zu altered %zu absent %zu\n", good, altered, absent);
   return TRUE;
+}
+
+static void
+count (const FloeTableEntry *entry, State state, size_t *counts)
+{
+  (void) entry;
+  counts[state]++;
+}
+
+/* count STORE TABLE: how many chunks are there whole, altered, absent. */
+static gboolean
+run_count (int argc, char **argv, GError **error)
+{
+  size_t counts[3] = { 0 };
+
+  if (!judge (argc, argv, count, counts, error))
+    return FALSE;
+  g_print ("good %zu altered %zu absent %zu\n", counts[WHOLE], counts[ALTERED], counts[ABSENT]);
+  return TRUE;
+}
+
+static void
+print_whole (const FloeTableEntry *entry, State state, size_t *counts)
+{
+  char hex[FLOE_DIGEST_HEX_SIZE];
+
+  (void) counts;
+  floe_digest_to_hex (&entry->digest, hex);
+  if (state == WHOLE)
+    g_print ("%s\n", hex);
+}
+
+/* whole STORE TABLE: the digests of those that are there whole. */
+static gboolean
+run_whole (int argc, char **argv, GError **error)
+{
+  return judge (argc, argv, print_whole, NULL, error);
 }
 
 /* list TABLE: a line of digest and compressed size for each chunk. */
@@ -221,6 +256,7 @@ main (int argc, char **argv)
     { "all", "SOCKET TABLE THREADS", "ask for every chunk", run_all },
     { "need", "SOCKET DIGEST...", "ask for some", run_need },
     { "count", "STORE TABLE", "what the store has", run_count },
+    { "whole", "STORE TABLE", "what the store has whole", run_whole },
     { "list", "TABLE", "digests and sizes", run_list },
     { "hostile", "SOCKET", "send what is no request", run_hostile },
     { "flood", "SOCKET DIGEST", "ask without end", run_flood },

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/floe-catalogue.h"
+#include "agent/floe-store-writer.h"
+#include "common/floe-fd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What counts as had: what is in the store for good, and nothing that a power cut could still take away. */
+
+#define CHUNKS 4
+#define SIZE 1000
+
+typedef struct {
+  char *path;
+  FloeStore *store;
+  FloeStoreWriter *writer;
+  FloeCatalogue *catalogue;
+  FloeTableEntry entries[CHUNKS];
+  GBytes *frames[CHUNKS];
+  guint stored, committed, lost;
+} World;
+
+static void
+on_stored (const FloeTableEntry *entry, FloeFetchClass fetch_class, FloeFetchOutcome outcome, const char *problem, gpointer data)
+{
+  World *world = data;
+
+  (void) fetch_class;
+  (void) problem;
+  if (outcome == FLOE_FETCH_STORED)
+    world->stored++;
+  else
+    floe_catalogue_put_ended (world->catalogue, &entry->digest, FALSE);
+}
+
+static void
+on_committed (const FloeDigest *digests, size_t count, gboolean full, const char *problem, gpointer data)
+{
+  World *world = data;
+
+  (void) full;
+  *(problem == NULL ? &world->committed : &world->lost) += count;
+  for (size_t i = 0; i < count; i++)
+    floe_catalogue_put_ended (world->catalogue, &digests[i], problem == NULL);
+}
+
+static void
+on_checked (const FloeTableEntry *entry, const FloeWaiter *waiter, gboolean good, gboolean altered, gpointer data)
+{
+  (void) entry;
+  (void) waiter;
+  (void) good;
+  (void) altered;
+  (void) data;
+  g_assert_not_reached ();
+}
+
+static const FloeStoreHandlers handlers = { on_stored, on_committed, on_checked };
+
+static FloeCatalogueImage *
+new_image (World *world, const char *id)
+{
+  FloeTableEntry entries[CHUNKS];
+  g_autoptr (GBytes) bytes = NULL;
+  g_autoptr (GError) error = NULL;
+  FloeCatalogueImage *image;
+  FloeTable *table;
+
+  memcpy (entries, world->entries, sizeof entries);
+  bytes = floe_table_build (entries, CHUNKS);
+  table = floe_table_parse (bytes, id, &error);
+  g_assert_no_error (error);
+  image = floe_catalogue_image_new (id, TRUE, table, NULL, world->store, &error);
+  g_assert_no_error (error);
+  return image;
+}
+
+static void
+set_up (World *world, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FloeChunkCodec) codec = floe_chunk_codec_new ();
+  floe_autofd dir = -1;
+
+  (void) data;
+  world->path = g_dir_make_tmp ("floe-catalogue-XXXXXX", NULL);
+  dir = floe_dir_open (world->path, &error);
+  g_assert_no_error (error);
+  world->store = floe_store_open_writing (dir, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < CHUNKS; i++) {
+    uint8_t raw[SIZE];
+
+    for (size_t at = 0; at < sizeof raw; at++)
+      raw[at] = (uint8_t) ((at + i) * (at + 7 * i) >> 3);
+    g_assert_true (floe_chunk_compress (codec, raw, sizeof raw, 3, &world->entries[i], &error));
+    world->frames[i] = g_bytes_new (floe_chunk_codec_buffer (codec), world->entries[i].compressed_size);
+  }
+  world->catalogue = floe_catalogue_new ();
+  world->writer = floe_store_writer_new (world->store, &handlers, world);
+  floe_catalogue_add (world->catalogue, new_image (world, "one/1"));
+}
+
+static void
+tear_down (World *world, gconstpointer data)
+{
+  g_autofree char *command = g_strdup_printf ("rm -rf '%s'", world->path);
+
+  (void) data;
+  floe_store_writer_free (world->writer);
+  floe_catalogue_free (world->catalogue);
+  floe_store_free (world->store);
+  for (guint i = 0; i < CHUNKS; i++)
+    g_bytes_unref (world->frames[i]);
+  g_assert_cmpint (system (command), ==, 0);
+  g_free (world->path);
+}
+
+static void
+put (World *world, guint number, FloeFetchClass fetch_class)
+{
+  guint stored = world->stored;
+
+  floe_catalogue_put_begins (world->catalogue, &world->entries[number].digest);
+  floe_store_writer_put (world->writer, &world->entries[number], fetch_class, world->frames[number]);
+  while (world->stored == stored)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+static void
+commit (World *world)
+{
+  guint before = world->committed + world->lost;
+
+  floe_store_writer_commit (world->writer);
+  while (world->committed + world->lost == before)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+static gboolean
+has (World *world, guint number)
+{
+  return floe_catalogue_has (world->catalogue, &world->entries[number].digest);
+}
+
+static void
+add_have (const FloeCatalogueProgress *progress, gpointer data)
+{
+  *(guint64 *) data += progress->have;
+}
+
+static guint64
+reported (World *world)
+{
+  guint64 have = 0;
+
+  floe_catalogue_report (world->catalogue, TRUE, add_have, &have);
+  return have;
+}
+
+/* A chunk that somebody waited for is visible before it is durable. */
+static void
+test_demanded (World *world, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  (void) data;
+  put (world, 0, FLOE_FETCH_DEMAND);
+  g_assert_true (floe_store_has (world->store, &world->entries[0]));
+  g_assert_false (has (world, 0));
+  /* Whoever finds it in the store does not make it durable: a look at it, a new image that has it, a look at the whole store. */
+  floe_catalogue_mark (world->catalogue, &world->entries[0].digest, TRUE);
+  g_assert_false (has (world, 0));
+  floe_catalogue_add (world->catalogue, new_image (world, "two/1"));
+  g_assert_true (floe_catalogue_rescan (world->catalogue, world->store, &error));
+  g_assert_cmpuint (reported (world), ==, 0);
+  commit (world);
+  g_assert_true (has (world, 0));
+  g_assert_cmpuint (reported (world), ==, 2 * world->entries[0].compressed_size);
+  g_assert_cmpuint (floe_catalogue_puts (world->catalogue), ==, 0);
+}
+
+static void
+test_background (World *world, gconstpointer data)
+{
+  (void) data;
+  put (world, 1, FLOE_FETCH_BACKGROUND);
+  g_assert_false (floe_store_has (world->store, &world->entries[1]));
+  put (world, 2, FLOE_FETCH_BOOT);
+  commit (world);
+  g_assert_cmpuint (world->committed, ==, 2);
+  g_assert_true (has (world, 1) && has (world, 2));
+  g_assert_cmpuint (reported (world), ==, world->entries[1].compressed_size + world->entries[2].compressed_size);
+}
+
+/* Put again before the first put was durable: it counts when both are. */
+static void
+test_twice (World *world, gconstpointer data)
+{
+  const FloeDigest *digest = &world->entries[3].digest;
+
+  (void) data;
+  floe_catalogue_put_begins (world->catalogue, digest);
+  floe_catalogue_put_begins (world->catalogue, digest);
+  floe_catalogue_put_ended (world->catalogue, digest, TRUE);
+  g_assert_false (has (world, 3));
+  floe_catalogue_put_ended (world->catalogue, digest, TRUE);
+  g_assert_true (has (world, 3));
+}
+
+/* What is on its way into the store is not fetched again; what did not arrive there is. */
+static void
+test_fetched_once (World *world, gconstpointer data)
+{
+  const FloeDigest *digest = &world->entries[1].digest;
+  FloeTableEntry entry;
+  guint handed_out = 0;
+
+  (void) data;
+  floe_catalogue_put_begins (world->catalogue, digest);
+  while (floe_catalogue_next (FLOE_FETCH_BACKGROUND, &entry, world->catalogue)) {
+    g_assert_false (floe_digest_equal (&entry.digest, digest));
+    handed_out++;
+  }
+  g_assert_cmpuint (handed_out, ==, CHUNKS - 1);
+  floe_catalogue_put_ended (world->catalogue, digest, FALSE);
+  g_assert_false (has (world, 1));
+  floe_catalogue_rewind (world->catalogue);
+  for (handed_out = 0; floe_catalogue_next (FLOE_FETCH_BACKGROUND, &entry, world->catalogue);)
+    handed_out++;
+  g_assert_cmpuint (handed_out, ==, CHUNKS);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add ("/catalogue/demanded", World, NULL, set_up, test_demanded, tear_down);
+  g_test_add ("/catalogue/background", World, NULL, set_up, test_background, tear_down);
+  g_test_add ("/catalogue/twice", World, NULL, set_up, test_twice, tear_down);
+  g_test_add ("/catalogue/fetched-once", World, NULL, set_up, test_fetched_once, tear_down);
+  return g_test_run ();
+}
