@@ -145,6 +145,8 @@ list_update (FloeMachineList *list)
   floe_label_set (list->footer, footer);
   if (!was_up)
     floe_label_set (list->empty, _ ("Waiting for the desktop service…"));
+  else if (floe_link_machines (list->link)->len == 0 && (settings->policy_group == NULL || settings->policy_group[0] == '\0'))
+    floe_label_set (list->empty, _ ("This computer is not set up yet."));
   else if (floe_link_machines (list->link)->len == 0 && settings->policy_version == 0)
     floe_label_set (list->empty, _ ("Fetching what this computer may run…"));
   else if (floe_link_machines (list->link)->len == 0)

@@ -314,7 +314,7 @@ static gboolean
 run_status (int argc, char **argv, GError **error)
 {
   g_autoptr (FloeHypervisor1) root = NULL;
-  const char *problem;
+  const char *problem, *group;
 
   if (!parse_plain ("status", 0, &argc, &argv, error))
     return FALSE;
@@ -325,8 +325,13 @@ run_status (int argc, char **argv, GError **error)
   g_print ("version:     %s\n", floe_hypervisor1_get_version (root));
   g_print ("accelerator: %s: %s\n", floe_hypervisor1_get_accelerator (root),
            floe_hypervisor1_get_accelerator_reason (root));
-  g_print ("policy:      %s, version %" G_GUINT64_FORMAT "\n", floe_hypervisor1_get_policy_group (root),
-           floe_hypervisor1_get_policy_version (root));
+  group = floe_hypervisor1_get_policy_group (root);
+  if (group == NULL || *group == '\0')
+    g_print ("policy:      none: this endpoint has not enrolled with a server yet\n");
+  else if (floe_hypervisor1_get_policy_version (root) == 0)
+    g_print ("policy:      %s, none in force yet\n", group);
+  else
+    g_print ("policy:      %s, version %" G_GUINT64_FORMAT "\n", group, floe_hypervisor1_get_policy_version (root));
   if (problem != NULL && *problem != '\0')
     g_print ("problem:     %s\n", problem);
   g_print ("background:  %s\n",

@@ -242,6 +242,7 @@ typedef struct {
   FloeDaemon *daemon;
   FloeInForce *in_force;
   const GError *error;
+  gboolean fetched; /* something, at any time */
   guint64 version;
 } Refreshed;
 
@@ -257,8 +258,8 @@ take_refreshed (gpointer data)
     if (daemon->serving)
       autostart (daemon);
     floe_log (G_LOG_LEVEL_MESSAGE, "policy in force", "GROUP", daemon->host->config->group, NULL);
-  } else if (daemon->in_force == NULL && g_error_matches (refreshed->error, FLOE_ERROR, FLOE_ERROR_NOT_FOUND)) {
-    /* Nothing was refused: the agent has brought nothing so far, which is what the problem says from the start. */
+  } else if (daemon->in_force == NULL && !refreshed->fetched && g_error_matches (refreshed->error, FLOE_ERROR, FLOE_ERROR_NOT_FOUND)) {
+    /* Nothing was refused: the agent has brought nothing so far. That is no problem, version 0 says so. */
     floe_log (G_LOG_LEVEL_MESSAGE, "no policy yet: none was fetched", "REASON", refreshed->error->message, NULL);
   } else {
     set_problem (daemon, refreshed->error->message);
@@ -281,6 +282,7 @@ refresh_once (FloeDaemon *daemon, guint64 *version, GError **error)
     return floe_error_set (error, FLOE_ERROR_NOT_FOUND, NOT_ENROLLED);
   }
   refreshed.in_force = floe_loader_refresh (daemon->loader, &local);
+  refreshed.fetched = floe_loader_was_refreshed (daemon->loader);
   g_mutex_unlock (&daemon->loading);
   refreshed.error = local;
   floe_main_call (take_refreshed, &refreshed);
@@ -469,7 +471,7 @@ load_kept (FloeDaemon *daemon, GError **error)
 
   if (options.group == NULL) {
     g_free (daemon->problem);
-    daemon->problem = g_strdup (NOT_ENROLLED);
+    daemon->problem = g_strdup ("");
     return TRUE;
   }
   loader = floe_loader_new (&options, error);
@@ -482,7 +484,10 @@ load_kept (FloeDaemon *daemon, GError **error)
   if (in_force != NULL)
     put_in_force (daemon, in_force);
   g_free (daemon->problem);
-  daemon->problem = in_force != NULL ? g_strdup ("") : g_strdup_printf ("no policy yet: %s", local->message);
+  if (in_force != NULL || (!floe_loader_was_refreshed (loader) && g_error_matches (local, FLOE_ERROR, FLOE_ERROR_NOT_FOUND)))
+    daemon->problem = g_strdup ("");
+  else
+    daemon->problem = g_strdup_printf ("no policy yet: %s", local->message);
   return TRUE;
 }
 

@@ -283,6 +283,12 @@ floe_loader_resume (FloeLoader *loader, GError **error)
   return in_force;
 }
 
+gboolean
+floe_loader_was_refreshed (FloeLoader *loader)
+{
+  return loader->timestamp != 0;
+}
+
 FloeInForce *
 floe_loader_refresh (FloeLoader *loader, GError **error)
 {

@@ -41,10 +41,26 @@ start_bus
 make_guest
 make_repository
 make_config
+
+say 'nothing fetched yet is no problem; a server without a policy for this group is'
+none() { # PROBLEM: it is said, and nothing is in force
+  vm status | quietly grep -x 'policy:      test, none in force yet' || die "in force is: $(vm status)"
+  host_get PolicyProblem | quietly grep -E "$1" || die "PolicyProblem is $(host_get PolicyProblem)"
+}
+mkdir -p "$STATE/spool"
+start_daemon
+none "^\(<''>,\)$"
+refresh >/dev/null 2>&1 && die 'a policy from an empty spool'
+none "^\(<''>,\)$"
+spool
+refresh >/dev/null 2>&1 && die 'a policy that the server does not have'
+none 'policy/test.json'
+restart -TERM
+none 'policy/test.json'
 write_policy First
 publish_policy test.json
 spool
-start_daemon
+refresh >/dev/null
 first=$(vm status | sed -n 's/^policy:.*version //p')
 write_policy Second
 publish_policy test.json

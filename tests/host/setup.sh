@@ -78,8 +78,19 @@ agent_is() { [ "$(property Agent "$1")" = "$2" ]; }
 type_text() { xdotool type --delay 15 "$1"; }
 shot() { sleep 0.6; screenshot "$pictures/$1.png"; }
 
+# The list's strip that warns has this colour.
+warns() { screenshot strip.png && convert strip.png txt: | quietly grep -i '#3A2D0C'; }
 say 'nothing is configured: both wait'
 hypervisord_start
+# All that is ever wrong with a policy, from here on.
+gdbus monitor --system --dest org.floe.Hypervisor1 --object-path /org/floe/Hypervisor1 >policy.log 2>&1 &
+# The screen comes before the agent, which knows that there is no server: nothing is wrong yet, and nothing says so.
+SCREEN=1024x768 display_start
+console_start
+wait_for 30 'the window' xdotool search --name '^Floe$'
+sleep 1.5
+shot list-before-setup
+! warns || die 'the list warns of something before the setup screen: list-before-setup.png'
 agent_start
 wait_for 20 'the agent on the bus' agent_is State setup
 [ "$(property Hypervisor PolicyGroup)" = '' ] || die 'hypervisord has a group from nowhere'
@@ -139,11 +150,9 @@ printf 'search example.test\nnameserver 192.0.2.1\n' >/run/resolv.conf
 
 floe-vm check >check.txt 2>check.err || grep -q 'something will not work' check.err || die "floe-vm check: $(cat check.err)"
 for id in kvm memory tpm secure-boot network graphics; do grep -qE "^$id +(good|note|bad) " check.txt || die "floe-vm check: $(cat check.txt)"; done
-SCREEN=1024x768 display_start
-console_start
-wait_for 30 'the window' xdotool search --name '^Floe$'
 sleep 1.5
 shot setup-en
+pictures_differ "$pictures/list-before-setup.png" "$pictures/setup-en.png" || die 'no setup screen comes'
 
 say 'who may call'
 for uid in $AGENT_UID 65534 $SERVER_UID; do
@@ -215,6 +224,9 @@ jq -e '.[0].facts.kvm | test("^(good|note|bad): ")' endpoints.json >/dev/null ||
 xdotool key Home Return
 wait_for 60 'the desktop that Enter starts' bash -c '! floe-vm list | grep -q "^one .*stopped"'
 shot desktop-after-setup
+
+grep -q "'PolicyVersion': <uint64 [1-9]" policy.log || die "nothing was heard of the policy: $(cat policy.log)"
+! grep "'PolicyProblem': <'[^']" policy.log || die 'a policy that nobody had fetched yet was said to be a problem'
 
 say 'for good'
 call $CONSOLE_UID Enrol floe.example.test "$code" >out 2>&1 && die 'an endpoint enrols twice'
