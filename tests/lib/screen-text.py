@@ -4,6 +4,7 @@
 
 The console draws cells of 8 x 16 pixels with the kernel's VGA font, of which FONT (PSF 1 or 2, may be gzipped) has the same glyphs but for two:
 text is read by comparing cells bit by bit, so that what is printed was on the screen letter for letter. Any other cell is printed as '?'."""
+import functools
 import gzip
 import struct
 import sys
@@ -40,17 +41,15 @@ def read_picture(path):
     return width, height, pixels
 
 
-def cell(pixels, width, column, row):
-    """The cell's bits against its own darkest colour, and whether it has two colours at most."""
-    rows = []
-    for y in range(HEIGHT):
-        at = 3 * ((row * HEIGHT + y) * width + column * WIDTH)
-        rows.append([pixels[at + 3 * x:at + 3 * x + 3] for x in range(WIDTH)])
-    colours = {colour for line in rows for colour in line}
+@functools.lru_cache(maxsize=None)
+def bits_of(cell):
+    """The bits of a cell's rows (3 * 8 bytes each) against its own darkest colour; None when it has more than two colours."""
+    colours = {cell[at:at + 3] for at in range(0, len(cell), 3)}
     if len(colours) > 2:
         return None
     dark = min(colours, key=sum)
-    return bytes(sum(1 << (7 - x) for x in range(WIDTH) if line[x] != dark) for line in rows)
+    rows = [cell[at:at + 3 * WIDTH] for at in range(0, len(cell), 3 * WIDTH)]
+    return bytes(sum(1 << (7 - x) for x in range(WIDTH) if row[3 * x:3 * x + 3] != dark) for row in rows)
 
 
 def main(font, picture):
@@ -59,7 +58,8 @@ def main(font, picture):
     for row in range(height // HEIGHT):
         line = ""
         for column in range(width // WIDTH):
-            bits = cell(pixels, width, column, row)
+            at = 3 * (row * HEIGHT * width + column * WIDTH)
+            bits = bits_of(b"".join(pixels[at + 3 * y * width:at + 3 * (y * width + WIDTH)] for y in range(HEIGHT)))
             line += glyphs.get(bits, "?")
         if line.strip(" "):
             print(line.rstrip(" "))
