@@ -82,6 +82,7 @@ firmware() {
   firmware_said foreign 'failed to start .*Pci\(0x13,0x0\): Access Denied'
   firmware_said unsigned 'failed to start .*Pci\(0x14,0x0\): Access Denied'
   firmware_said initrd 'starting .*Pci\(0x15,0x0\).*Error registering initrd: Already started'
+  disk_done loader kernel foreign unsigned initrd
 }
 firmware_said() {
   CASES=$((CASES + 1))
@@ -130,6 +131,7 @@ slots() {
   # The older one, an image for release, says nothing there.
   [ "$(grep -ac 'Linux version' slots.serial)" = 3 ] || tamper_wrong "the damaged version was started $(grep -ac 'Linux version' slots.serial) times"
   say "slots: after three tries of the damaged version: $found ($SECONDS s)"
+  disk_done slots
 }
 until_said() {
   local end=$((SECONDS + APPLIANCE_PATIENCE))

@@ -74,6 +74,11 @@ disk_of() {
   rm -rf "$WORK/$1.tpm"
   cp -r "$WORK/$2.tpm" "$WORK/$1.tpm"
 }
+# disk_done NAME...: these are not started again; each is some 300 MiB.
+disk_done() {
+  local name
+  for name; do [ -n "${FLOE_KEEP:-}" ] || rm -f "$WORK/$name.disk"; done
+}
 # secure NAME, insecure NAME: firmware with Secure Boot and the keys of the images, or without.
 secure() { cp "$WORK/enrolled.fd" "$WORK/$1.vars"; APPLIANCE_FIRMWARE=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd; }
 insecure() { cp /usr/share/OVMF/OVMF_VARS_4M.fd "$WORK/$1.vars"; APPLIANCE_FIRMWARE=/usr/share/OVMF/OVMF_CODE_4M.fd; }
@@ -161,6 +166,7 @@ refused() {
   appliance_stop
   tamper_judge "$1"
   [ "$found" = screen ] || tamper_wrong "$1: nothing like '$2' was on the screen, but: $found; tamper-$1.png"
+  disk_done "$1"
 }
 # tamper_judge NAME: whether what was altered ran, before or after it stopped.
 tamper_judge() {
