@@ -111,7 +111,7 @@ on_restart (FloeMachineList *list)
 static GtkWidget *
 list_make_update (FloeMachineList *list)
 {
-  GtkWidget *button = floe_button_new (_ ("Re_start now"), "update-restart", NULL);
+  GtkWidget *button = floe_button_new (_ ("Restart _now"), "update-restart", NULL);
 
   list->update = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
   list->update_words = floe_label_new ("update-words", 0);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Sourced after tests/lib/appliance.sh: newer versions of the appliance's image, published on the test's server, and what a running one says of its slots.
+# Sourced after tests/lib/appliance.sh: newer versions of the appliance's image, published on the test's server, and waits for what a running one does.
 #
 # All versions are made of the same packages and signed with the same key, so that what differs is what a version must differ in, and the TPM's policy
 # holds for all of them.
@@ -34,35 +34,33 @@ update_publish() {
   floe-image publish-appliance --repo "$DATA/repo" --keys "$KEYS" --passphrase-file "$PASSPHRASE" --channel stable "$1"
 }
 
-# slot_says PATTERN: whether `floe-slot status` inside has a line that matches.
-slot_says() { appliance_shell 'floe-slot status' 120 | quietly grep -E "$1"; }
 # boots: how many times a kernel has started on this machine.
 boots() { grep -ac 'Linux version [0-9]' "$WORK/$APPLIANCE.serial" || true; }
-# until_boot COUNT SECONDS WHAT: that many kernels have started.
+# until_boot COUNT WHAT: that many kernels have started.
 until_boot() {
-  local end=$((SECONDS + $2))
+  local end=$((SECONDS + APPLIANCE_PATIENCE))
   until [ "$(boots)" -ge "$1" ]; do
-    [ $SECONDS -lt $end ] && kill -0 $APPLIANCE_PID || { tail -n 40 "$WORK/$APPLIANCE.serial" >&2; appliance_picture "failed-$APPLIANCE" || true; die "gave up waiting for $3"; }
+    [ $SECONDS -lt $end ] && kill -0 $APPLIANCE_PID || { tail -n 40 "$WORK/$APPLIANCE.serial" >&2; die "gave up waiting for $2"; }
     sleep 0.5
   done
-  say "$3 ($SECONDS s)"
+  say "$2 ($SECONDS s)"
 }
-# until_shell COUNT SECONDS: the debug image's shell of the COUNTth start has come.
+# until_shell COUNT: the debug image's shell of the COUNTth start has come.
 until_shell() {
-  local end=$((SECONDS + $2))
+  local end=$((SECONDS + APPLIANCE_PATIENCE))
   until [ "$(grep -acE '^(.*[^#])?# ' "$WORK/$APPLIANCE.serial" || true)" -ge 1 ] && appliance_shell 'cat /proc/sys/kernel/random/boot_id' 20 >"$WORK/boot-id.new" &&
     [ -s "$WORK/boot-id.new" ] && ! cmp -s "$WORK/boot-id.new" "$WORK/boot-id.$(($1 - 1))"; do
-    [ $SECONDS -lt $end ] && kill -0 $APPLIANCE_PID || { tail -n 40 "$WORK/$APPLIANCE.serial" >&2; appliance_picture "failed-$APPLIANCE" || true; die "no shell of start $1"; }
+    [ $SECONDS -lt $end ] && kill -0 $APPLIANCE_PID || { tail -n 40 "$WORK/$APPLIANCE.serial" >&2; die "no shell of start $1"; }
     sleep 1
   done
   mv "$WORK/boot-id.new" "$WORK/boot-id.$1"
 }
-# until_server SECONDS WHAT EXPRESSION: the server's only endpoint is such that jq's EXPRESSION is true.
+# until_server WHAT EXPRESSION: the server's only endpoint is such that jq's EXPRESSION is true.
 until_server() {
-  local end=$((SECONDS + $1))
-  until floe-server endpoints --data "$DATA" --json 2>/dev/null | jq -e ".[0] | $3" >/dev/null; do
-    [ $SECONDS -lt $end ] && kill -0 $APPLIANCE_PID || { floe-server endpoints --data "$DATA" >&2; die "gave up waiting for $2"; }
+  local end=$((SECONDS + APPLIANCE_PATIENCE))
+  until floe-server endpoints --data "$DATA" --json 2>/dev/null | jq -e ".[0] | $2" >/dev/null; do
+    [ $SECONDS -lt $end ] && kill -0 $APPLIANCE_PID || { floe-server endpoints --data "$DATA" >&2; die "gave up waiting for $1"; }
     sleep 1
   done
-  say "$2 ($SECONDS s)"
+  say "$1 ($SECONDS s)"
 }

@@ -145,6 +145,27 @@ appliance_picture() {
   appliance_qmp screendump "{\"filename\":\"$WORK/$1.ppm\"}" >/dev/null && convert "$WORK/$1.ppm" "png24:$APPLIANCE_PICTURES/$1.png"
 }
 
+# until_screen NAME FUNCTION ARGUMENT...: until FUNCTION likes the screen (screen.ppm); it is kept as NAME.png.
+until_screen() {
+  local name=$1 end=$((SECONDS + APPLIANCE_PATIENCE)); shift
+  until appliance_qmp screendump "{\"filename\":\"$WORK/screen.ppm\"}" >/dev/null && "$@"; do
+    [ $SECONDS -lt $end ] || die "the screen is not what $name.png should show: $*"
+    sleep 2
+  done
+  convert screen.ppm "png24:$APPLIANCE_PICTURES/$name.png"
+  say "on the screen: $name ($SECONDS s)"
+}
+# pixel X Y: its colour.
+pixel() { tail -c $((3 * 1280 * 800)) screen.ppm | od -An -v -tx1 -j $((3 * ($2 * 1280 + $1))) -N 3 | tr -d ' \n'; }
+# The lower right of a desktop has the colour of what answered it (appliance-guest-init.sh).
+office_shown() { [ "$(pixel 900 650)" = 00a800 ]; }
+# The list has the colours that policy gives both desktops, one below the other.
+list_shown() {
+  local colours
+  colours=$(convert screen.ppm -crop 1x760+276+40 txt:)
+  [[ $colours == *#C62828* && $colours == *#2E7D32* ]]
+}
+
 # appliance_shell COMMAND: runs a line in the debug image's shell and prints what it says; its status is the line's. Marks before and after come from
 # commands: the terminal's echo of what was typed may have a prompt in its middle.
 appliance_shell() {
