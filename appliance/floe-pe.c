@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "appliance/floe-pe.h"
 
-#include "common/floe-digest.h"
-
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -145,6 +143,17 @@ digest_image (const Image *image, FloeDigest *digest)
   floe_digester_update (digester, image->data + checksum + 4, entry - checksum - 4);
   floe_digester_update (digester, image->data + entry + 8, image->signature - entry - 8);
   floe_digester_finish (digester, digest);
+}
+
+gboolean
+floe_pe_digest (GBytes *bytes, FloeDigest *digest, GError **error)
+{
+  Image image;
+
+  if (!read_headers (bytes, &image, error) || !check_signature_place (&image, error))
+    return FALSE;
+  digest_image (&image, digest);
+  return TRUE;
 }
 
 static PKCS7 *

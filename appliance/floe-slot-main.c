@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "appliance/floe-efivar.h"
 #include "appliance/floe-slot-boot.h"
 #include "appliance/floe-slot-confine.h"
+#include "appliance/floe-dbx.h"
 #include "appliance/floe-slot-host.h"
+#include "appliance/floe-slot-revoke.h"
 #include "appliance/floe-slot.h"
 #include "common/floe-cli.h"
 #include "common/floe-fd.h"
@@ -14,15 +17,25 @@
 #define TEXT_MAX 65536
 #define WAIT_MAX 3600
 #define EXIT_OVERDUE 3
+#define EXIT_BUSY 4 /* floe-slot-revoke.service begins again */
 #define OS_RELEASE "/usr/lib/os-release"
 
 /* What a command works on. All but floe.conf is found by itself; tests name other places. */
+typedef enum {
+  READS,
+  WRITES,  /* the boot partition */
+  REVOKES, /* firmware's list, and no disk */
+} Needs;
+
 typedef struct {
-  char *config, *disk, *boot, *command_line, *os_release;
+  char *config, *disk, *boot, *command_line, *os_release, *efivars, *revocations;
   gboolean again;
   int wait;
   FloeSlotConfig *conf;
   FloeSlotOptions options;
+  int dbx; /* REVOKES */
+  gboolean secure_boot;
+  GError *firmware_problem;
 } Place;
 
 static void
@@ -33,7 +46,11 @@ place_clear (Place *place)
   g_free (place->boot);
   g_free (place->command_line);
   g_free (place->os_release);
+  g_free (place->efivars);
+  g_free (place->revocations);
   floe_slot_config_free (place->conf);
+  floe_fd_clear (&place->dbx);
+  g_clear_error (&place->firmware_problem);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Place, place_clear)
 
@@ -52,7 +69,7 @@ read_text (const char *path, GError **error)
 
 /* Where there is no file, and none was asked for by name, all is as it is by default: an appliance has none until somebody sets it up. */
 static gboolean
-find_place (Place *place, GError **error)
+find_place (Place *place, Needs needs, GError **error)
 {
   const char *config = place->config != NULL ? place->config : FLOE_CLI_CONFIG;
   g_autoptr (GError) problem = NULL;
@@ -68,9 +85,9 @@ find_place (Place *place, GError **error)
   place->conf = floe_slot_config_parse (data != NULL ? data : "", size, config, error);
   if (place->conf == NULL)
     return FALSE;
-  if (place->disk == NULL)
+  if (place->disk == NULL && needs != REVOKES)
     place->disk = floe_slot_find_disk ("/sys", OS_RELEASE, error);
-  return place->disk != NULL;
+  return place->disk != NULL || needs == REVOKES;
 }
 
 static gboolean
@@ -83,22 +100,37 @@ find_running (Place *place, GError **error)
          && floe_slot_parse_os_release (release, &place->options.running, error);
 }
 
-/* The boot partition is the last thing that is done with a privilege. */
+/* What is in the way of the firmware's list is told once there is a state to tell it in. */
+static void
+open_firmware (Place *place)
+{
+  const char *efivars = place->options.efivars;
+
+  if (floe_efivar_secure_boot (efivars, &place->secure_boot, &place->firmware_problem) && place->secure_boot)
+    place->dbx = floe_efivar_open_dbx (efivars, &place->firmware_problem);
+  /* Not known to be off. */
+  place->secure_boot = place->secure_boot || place->firmware_problem != NULL;
+}
+
+/* Boot partition and firmware are the last things that are done with a privilege. */
 static gboolean
-prepare (Place *place, gboolean writes, GError **error)
+prepare (Place *place, Needs needs, GError **error)
 {
   if (place->wait < 0 || place->wait > WAIT_MAX)
     return floe_cli_usage (error, "--wait: 0 to 3600 seconds wanted");
   if (place->wait > 0)
     g_usleep ((gulong) place->wait * G_USEC_PER_SEC);
-  if (!find_place (place, error))
+  if (!find_place (place, needs, error))
     return FALSE;
   place->options.boot = place->boot != NULL ? place->boot : place->conf->boot;
-  return (!writes || floe_slot_boot_writable (place->options.boot, error)) && floe_slot_confine (error) && find_running (place, error);
+  place->options.efivars = place->efivars != NULL ? place->efivars : FLOE_EFIVARS;
+  if (needs == REVOKES)
+    open_firmware (place);
+  return (needs != WRITES || floe_slot_boot_writable (place->options.boot, error)) && floe_slot_confine (error) && find_running (place, error);
 }
 
 static FloeSlot *
-open_slot (Place *place, const FloeCommand *command, gboolean writes, int argc, char **argv, GError **error)
+open_slot (Place *place, const FloeCommand *command, Needs needs, int argc, char **argv, GError **error)
 {
   const GOptionEntry entries[] = {
     { "config", 0, 0, G_OPTION_ARG_FILENAME, &place->config, "configuration (/etc/floe/floe.conf)", "FILE" },
@@ -106,12 +138,14 @@ open_slot (Place *place, const FloeCommand *command, gboolean writes, int argc, 
     { "boot", 0, 0, G_OPTION_ARG_FILENAME, &place->boot, "where the boot partition is mounted ([appliance] boot)", "DIR" },
     { "command-line", 0, 0, G_OPTION_ARG_FILENAME, &place->command_line, "the kernel's command line (/proc/cmdline)", "FILE" },
     { "os-release", 0, 0, G_OPTION_ARG_FILENAME, &place->os_release, "what runs (" OS_RELEASE ")", "FILE" },
+    { "efivars", 0, 0, G_OPTION_ARG_FILENAME, &place->efivars, "where efivarfs is mounted (" FLOE_EFIVARS ")", "DIR" },
+    { "revocations", 0, 0, G_OPTION_ARG_FILENAME, &place->revocations, "revoke: what is handed to the firmware (" FLOE_SLOT_REVOCATIONS ")", "FILE" },
     { "wait", 0, 0, G_OPTION_ARG_INT, &place->wait, "good: seconds to wait before", "SECONDS" },
     { "again", 0, 0, G_OPTION_ARG_NONE, &place->again, "update: also to a version that failed here before", NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
 
-  if (!floe_cli_parse (command, entries, 0, &argc, &argv, error) || !prepare (place, writes, error))
+  if (!floe_cli_parse (command, entries, 0, &argc, &argv, error) || !prepare (place, needs, error))
     return NULL;
   place->options.state = place->conf->state;
   place->options.root = place->conf->root;
@@ -124,13 +158,13 @@ open_slot (Place *place, const FloeCommand *command, gboolean writes, int argc, 
 
 /* -- Commands -------------------------------------------------------------------------------------------------------- */
 
-static const FloeCommand update_command, good_command, overdue_command, status_command, check_command;
+static const FloeCommand update_command, good_command, revoke_command, overdue_command, status_command, check_command;
 
 static gboolean
 run_update (int argc, char **argv, GError **error)
 {
-  g_auto (Place) place = { NULL };
-  g_autoptr (FloeSlot) slot = open_slot (&place, &update_command, TRUE, argc, argv, error);
+  g_auto (Place) place = { .dbx = -1 };
+  g_autoptr (FloeSlot) slot = open_slot (&place, &update_command, WRITES, argc, argv, error);
   g_autofree char *message = NULL;
   FloeSlotOutcome outcome;
 
@@ -149,8 +183,8 @@ run_update (int argc, char **argv, GError **error)
 static gboolean
 run_good (int argc, char **argv, GError **error)
 {
-  g_auto (Place) place = { NULL };
-  g_autoptr (FloeSlot) slot = open_slot (&place, &good_command, TRUE, argc, argv, error);
+  g_auto (Place) place = { .dbx = -1 };
+  g_autoptr (FloeSlot) slot = open_slot (&place, &good_command, WRITES, argc, argv, error);
   g_autofree char *message = NULL;
 
   if (slot == NULL || !floe_slot_good (slot, &message, error))
@@ -160,10 +194,38 @@ run_good (int argc, char **argv, GError **error)
 }
 
 static gboolean
+run_revoke (int argc, char **argv, GError **error)
+{
+  g_auto (Place) place = { .dbx = -1 };
+  g_autoptr (FloeSlot) slot = open_slot (&place, &revoke_command, REVOKES, argc, argv, error);
+  const FloeSlotFirmware firmware = { place.secure_boot, place.dbx, place.firmware_problem, floe_efivar_append };
+  const char *path = place.revocations != NULL ? place.revocations : FLOE_SLOT_REVOCATIONS;
+  g_autoptr (GError) problem = NULL;
+  g_autoptr (GBytes) update = slot == NULL ? NULL : floe_file_read (path, FLOE_DBX_UPDATE_MAX, &problem);
+  g_autofree char *message = NULL;
+
+  if (slot == NULL && g_error_matches (*error, FLOE_ERROR, FLOE_ERROR_BUSY)) {
+    g_printerr ("floe-slot: %s\n", (*error)->message);
+    exit (EXIT_BUSY);
+  }
+  if (slot == NULL)
+    return FALSE;
+  /* Most versions have none. */
+  if (update == NULL && !g_error_matches (problem, FLOE_ERROR, FLOE_ERROR_NOT_FOUND)) {
+    g_propagate_error (error, g_steal_pointer (&problem));
+    return FALSE;
+  }
+  if (!floe_slot_revoke (slot, &firmware, update, &message, error))
+    return FALSE;
+  g_print ("%s\n", message);
+  return TRUE;
+}
+
+static gboolean
 run_overdue (int argc, char **argv, GError **error)
 {
-  g_auto (Place) place = { NULL };
-  g_autoptr (FloeSlot) slot = open_slot (&place, &overdue_command, FALSE, argc, argv, error);
+  g_auto (Place) place = { .dbx = -1 };
+  g_autoptr (FloeSlot) slot = open_slot (&place, &overdue_command, READS, argc, argv, error);
 
   if (slot == NULL)
     return FALSE;
@@ -176,8 +238,8 @@ run_overdue (int argc, char **argv, GError **error)
 static gboolean
 run_status (int argc, char **argv, GError **error)
 {
-  g_auto (Place) place = { NULL };
-  g_autoptr (FloeSlot) slot = open_slot (&place, &status_command, FALSE, argc, argv, error);
+  g_auto (Place) place = { .dbx = -1 };
+  g_autoptr (FloeSlot) slot = open_slot (&place, &status_command, READS, argc, argv, error);
   g_autofree char *text = slot == NULL ? NULL : floe_slot_status (slot);
 
   if (slot == NULL)
@@ -211,6 +273,7 @@ static const FloeCommand update_command = { "update", "[--again]", "installs wha
 static const FloeCommand overdue_command
     = { "overdue", "", "ends with status 3 when the version that runs is on trial still, and another one could start", run_overdue };
 static const FloeCommand good_command = { "good", "[--wait SECONDS]", "the version that runs works: it stays the one that starts", run_good };
+static const FloeCommand revoke_command = { "revoke", "", "has firmware start older versions no more, once the one that runs was found good", run_revoke };
 static const FloeCommand status_command = { "status", "", "slots, boot entries, versions that failed", run_status };
 static const FloeCommand check_command
     = { "check", "--disk DEVICE --boot DIR", "verifies whole what would start next, and says which version it is", run_check };
@@ -218,7 +281,7 @@ static const FloeCommand check_command
 int
 main (int argc, char **argv)
 {
-  const FloeCommand commands[] = { status_command, update_command, good_command, overdue_command, check_command, { NULL, NULL, NULL, NULL } };
+  const FloeCommand commands[] = { status_command, update_command, good_command, revoke_command, overdue_command, check_command, { NULL, NULL, NULL, NULL } };
 
   floe_log_init ("floe-slot");
   umask (022);

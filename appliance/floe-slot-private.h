@@ -33,6 +33,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeSlotOffer, floe_slot_offer_free)
 /* From the spool, by the state in SLOT's trust directory. */
 FloeSlotOffer *floe_slot_offer_read (FloeSlot *slot, GError **error) FLOE_WARN_UNUSED;
 
+/* OFFER's kernel image: the entry NAME, which is that, or NULL: put together of its chunks. */
+GBytes *floe_slot_kernel (FloeSlot *slot, const FloeSlotOffer *offer, const char *name, GError **error) FLOE_WARN_UNUSED;
+/* Whether firmware starts it, as far as can be told; REFUSED. */
+gboolean floe_slot_check_starts (FloeSlot *slot, const FloeSlotOffer *offer, const char *name, GError **error) FLOE_WARN_UNUSED;
+
+/* Writes STATE/slot/report.json. PROBLEM: what is in the way of an update; "": nothing, and then what is in the way of revoking older versions. */
+void floe_slot_report (FloeSlot *slot, const char *problem);
+/* What that is, to be freed; NULL: nothing. */
+char *floe_slot_revoke_problem (FloeSlot *slot);
+
 /* Steps 2 to 6 of floe-slot.h, for an OFFER that may replace what runs and whose chunks are there. */
 gboolean floe_slot_write (FloeSlot *slot, const FloeSlotOffer *offer, GError **error) FLOE_WARN_UNUSED;
 /* Whether the other slot has OFFER's root and tree, whole, under their names. */

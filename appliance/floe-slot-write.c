@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* FAT rounds up, and its directory needs room for a name or two. */
@@ -204,6 +205,20 @@ check_uki (int fd, const FloeSlotOffer *offer, GError **error)
   if (bytes == NULL)
     return floe_error_set (error, FLOE_ERROR_IO, "the kernel image cannot be read back");
   return floe_appliance_uki_names (bytes, &offer->info->root_hash, "the kernel image", error);
+}
+
+GBytes *
+floe_slot_kernel (FloeSlot *slot, const FloeSlotOffer *offer, const char *name, GError **error)
+{
+  floe_autofd fd = name != NULL ? floe_slot_menu_open_entry (slot->menu, name, error) : memfd_create ("kernel", MFD_CLOEXEC);
+  g_autoptr (GMappedFile) mapped = NULL;
+
+  if (fd < 0 && name == NULL)
+    floe_error_set_errno (error, errno, "memory for a kernel image");
+  if (fd < 0 || (name == NULL && !write_piece (slot, offer, FLOE_APPLIANCE_UKI, fd, 0, error)))
+    return NULL;
+  mapped = g_mapped_file_new_from_fd (fd, FALSE, error);
+  return mapped == NULL ? NULL : g_mapped_file_get_bytes (mapped);
 }
 
 static gboolean

@@ -80,8 +80,7 @@ floe_slot_open (const FloeSlotOptions *options, GError **error)
   slot->dir = slot->trust_dir = slot->entry_fd = -1;
   if (!open_state (slot, error))
     return NULL;
-  slot->disk = floe_slot_disk_open (options->disk, error);
-  if (slot->disk == NULL || !find_running (slot, error))
+  if (options->disk != NULL && ((slot->disk = floe_slot_disk_open (options->disk, error)) == NULL || !find_running (slot, error)))
     return NULL;
   slot->menu = floe_slot_menu_open (options->boot, error);
   if (slot->menu == NULL)
@@ -177,11 +176,12 @@ note_failed (FloeSlot *slot, GError **error)
   return !news || floe_slot_record_save (slot->dir, &slot->record, error);
 }
 
-static void
-report (FloeSlot *slot, const char *problem)
+void
+floe_slot_report (FloeSlot *slot, const char *problem)
 {
   const FloeSlotMenuEntry *next = floe_slot_menu_next (slot->menu);
-  const FloeSlotReport said = { slot->options->running, next != NULL ? next->entry.version : 0, slot->offered, problem };
+  g_autofree char *other = *problem == '\0' ? floe_slot_revoke_problem (slot) : NULL;
+  const FloeSlotReport said = { slot->options->running, next != NULL ? next->entry.version : 0, slot->offered, other != NULL ? other : problem };
   g_autoptr (GError) error = NULL;
 
   if (!floe_slot_report_save (slot->dir, &said, &slot->record, &error))
@@ -219,12 +219,16 @@ put_in_order (FloeSlot *slot, const FloeSlotOffer *offer, GError **error)
   return floe_slot_menu_rename (slot->menu, name, last, error);
 }
 
+/* The name of OFFER's entry, into NAME, when it and what it leads to are there, whole. */
 static gboolean
-is_installed (FloeSlot *slot, const FloeSlotOffer *offer)
+is_installed (FloeSlot *slot, const FloeSlotOffer *offer, char name[FLOE_SLOT_NAME_SIZE])
 {
   const FloeSlotMenuEntry *entry = floe_slot_menu_find (slot->menu, offer->info->version);
 
-  return entry != NULL && entry->entry.left != 0 && floe_slot_entry_is (slot, entry->name, offer) && floe_slot_holds (slot, offer);
+  if (entry == NULL || entry->entry.left == 0 || !floe_slot_entry_is (slot, entry->name, offer) || !floe_slot_holds (slot, offer))
+    return FALSE;
+  g_strlcpy (name, entry->name, FLOE_SLOT_NAME_SIZE);
+  return TRUE;
 }
 
 static gboolean
@@ -248,23 +252,35 @@ lower (FloeSlot *slot, int64_t version, GError **error)
   return floe_slot_record_save (slot->dir, &slot->record, error);
 }
 
+/* FALSE without an error: WAITING says for what. */
+static gboolean
+is_here (FloeSlot *slot, const FloeSlotOffer *offer, char **waiting, GError **error)
+{
+  size_t missing;
+  uint64_t bytes = 0;
+
+  read_running (slot);
+  if (!check_running_is_good (slot, error) || !write_running_list (slot, error))
+    return FALSE;
+  missing = count_missing (slot, offer, &bytes);
+  if (missing > 0)
+    *waiting = g_strdup_printf ("version %" PRIi64 ": %zu chunks (%" PRIu64 " bytes) are not here yet", offer->info->version, missing, bytes);
+  return missing == 0;
+}
+
 static gboolean
 install (FloeSlot *slot, const FloeSlotOffer *offer, FloeSlotOutcome *outcome, char **message, GError **error)
 {
-  size_t missing = 0;
-  uint64_t bytes = 0;
+  char name[FLOE_SLOT_NAME_SIZE];
+  gboolean installed = is_installed (slot, offer, name);
 
-  if (!is_installed (slot, offer)) {
-    read_running (slot);
-    if (!check_running_is_good (slot, error) || !write_running_list (slot, error))
-      return FALSE;
-    missing = count_missing (slot, offer, &bytes);
-    if (missing > 0) {
-      *outcome = FLOE_SLOT_WAITING;
-      *message = g_strdup_printf ("version %" PRIi64 ": %zu chunks (%" PRIu64 " bytes) are not here yet", offer->info->version, missing,
-                                  bytes);
-      return TRUE;
-    }
+  if (!installed && !is_here (slot, offer, message, error)) {
+    *outcome = FLOE_SLOT_WAITING;
+    return *message != NULL;
+  }
+  if (!floe_slot_check_starts (slot, offer, installed ? name : NULL, error))
+    return FALSE;
+  if (!installed) {
     floe_slot_record_forgive (&slot->record, offer->info->version);
     if (!floe_slot_record_save (slot->dir, &slot->record, error) || !lower (slot, offer->info->version, error) ||
         !floe_slot_write (slot, offer, error))
@@ -309,11 +325,11 @@ floe_slot_update (FloeSlot *slot, FloeSlotOutcome *outcome, char **message, GErr
   FloeSlotOutcome reached = FLOE_SLOT_CURRENT;
 
   if (!update (slot, &reached, &said, &local)) {
-    report (slot, local->message);
+    floe_slot_report (slot, local->message);
     g_propagate_error (error, g_steal_pointer (&local));
     return FALSE;
   }
-  report (slot, reached == FLOE_SLOT_WAITING || reached == FLOE_SLOT_GAVE_UP ? said : "");
+  floe_slot_report (slot, reached == FLOE_SLOT_WAITING || reached == FLOE_SLOT_GAVE_UP ? said : "");
   *outcome = reached;
   *message = g_steal_pointer (&said);
   return TRUE;
@@ -355,7 +371,7 @@ floe_slot_good (FloeSlot *slot, char **message, GError **error)
   read_running (slot);
   if (!write_running_list (slot, error))
     return FALSE;
-  report (slot, "");
+  floe_slot_report (slot, "");
   *message = slot->record.n_failed == 0
                  ? g_strdup_printf ("version %" PRIi64 " is good", slot->options->running)
                  : g_strdup_printf ("version %" PRIi64 " is good; version %" PRIi64 " was tried and failed", slot->options->running,
@@ -385,6 +401,7 @@ char *
 floe_slot_status (FloeSlot *slot)
 {
   const FloeSlotMenuEntry *next = floe_slot_menu_next (slot->menu);
+  g_autofree char *problem = floe_slot_revoke_problem (slot);
   GString *text = g_string_new (NULL);
 
   g_string_append_printf (text, "running: %" PRIi64 "\n", slot->options->running);
@@ -396,5 +413,7 @@ floe_slot_status (FloeSlot *slot)
     g_string_append_printf (text, "entry: %s\n", g_array_index (slot->menu->entries, FloeSlotMenuEntry, i).name);
   for (size_t i = 0; i < slot->record.n_failed; i++)
     g_string_append_printf (text, "failed: %" PRIi64 "\n", slot->record.failed[i]);
+  if (problem != NULL)
+    g_string_append_printf (text, "problem: %s\n", problem);
   return g_string_free (text, FALSE);
 }

@@ -23,7 +23,9 @@ typedef struct {
   const char *state;   /* STATE of floe.conf: spool/, chunks/, slot/ are below it */
   const char *root;    /* the root metadata to begin with */
   const char *channel; /* floe_name_is_safe() */
-  const char *disk, *boot;
+  const char *disk;    /* NULL: for floe_slot_revoke() alone */
+  const char *boot;
+  const char *efivars; /* where efivarfs is mounted: what firmware would not start is not installed. NULL: not asked */
   int64_t running;          /* version that runs, from its verified root */
   FloeDigest running_hash;  /* and its root hash, from its verified command line */
   gint64 now;               /* seconds since 1970 */
@@ -45,8 +47,8 @@ void floe_slot_free (FloeSlot *slot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeSlot, floe_slot_free)
 
 /* Installs what the channel offers. MESSAGE (to be freed) says what happened, for people. Errors: those of the trust client; ROLLBACK and REFUSED
- * for a version that may not replace the running one; UNVERIFIED for chunks, index, table, tree; BUSY while the running version has not been
- * found good; NO_SPACE, LIMIT for pieces that do not fit. A failure after step 2 leaves the other slot empty. */
+ * for a version that may not replace the running one, or that firmware would not start; UNVERIFIED for chunks, index, table, tree; BUSY while the running
+ * version has not been found good; NO_SPACE, LIMIT for pieces that do not fit. A failure after step 2 leaves the other slot empty. */
 gboolean floe_slot_update (FloeSlot *slot, FloeSlotOutcome *outcome, char **message, GError **error) FLOE_WARN_UNUSED;
 /* The running version works: its entry loses its counter. Versions whose tries are used up are recorded as failed. */
 gboolean floe_slot_good (FloeSlot *slot, char **message, GError **error) FLOE_WARN_UNUSED;

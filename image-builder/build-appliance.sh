@@ -23,27 +23,34 @@ usage: $program [OPTION...] --output FILE
   --root FILE         trusted root metadata of the management server (root.json): what the appliance verifies everything else from
   --sign-key KEY      key (PEM) that signs boot loader and kernel image for Secure Boot, and the TPM's policy; with
   --sign-cert CERT    its certificate (PEM). Without them a key is made in FILE.keys/ and used again
+  --revoke FILE       the kernel image of an older version (or the directory with its parts, FILE.d) that firmware with Secure Boot is to start no more, once
+                      this version was found good on a machine; may be given several times. Named are all that are to stay away, in each version: with
+  --kek-key KEY       key (PEM) that may change firmware's lists (a KEK of the machines), and
+  --kek-cert CERT     its certificate (PEM)
   --debs DIR          directory with floe-endpoint_*.deb for Debian 13; without it, they are made from
   --source DIR        a checkout of Floe (the working directory)
   --firmware          firmware, microcode and graphics drivers for real PCs (not for QEMU)
   --no-firmware       without (the default is --firmware)
   --debug             a root shell on the first serial line, and it says so on the screen. Never signed with a key for release: the certificate
-                      must have OU=floe-debug in its subject, as one that is made here has
+                      must have OU=floe-debug in its subject, as one that is made here has; so must that of --kek-key
   --slot-size SIZE    of each of the two root partitions (1536M with firmware, 512M without)
   --mirror URL        Debian's archive (the one that this host's apt uses)
 TXT
 }
 
-output= version= root= key= certificate= debs= source=$PWD firmware=1 debug= slot= mirror=
+output= version= root= key= certificate= kek_key= kek_certificate= revoked=() debs= source=$PWD firmware=1 debug= slot= mirror=
 while [ $# -gt 0 ]; do
   case $1 in
-    --output | --version | --root | --sign-key | --sign-cert | --debs | --source | --slot-size | --mirror)
+    --output | --version | --root | --sign-key | --sign-cert | --revoke | --kek-key | --kek-cert | --debs | --source | --slot-size | --mirror)
       [ $# -ge 2 ] || fail "$1 wants a value" ;;&
     --output) output=$2; shift 2 ;;
     --version) version=$2; shift 2 ;;
     --root) root=$2; shift 2 ;;
     --sign-key) key=$2; shift 2 ;;
     --sign-cert) certificate=$2; shift 2 ;;
+    --revoke) revoked+=("$2"); shift 2 ;;
+    --kek-key) kek_key=$2; shift 2 ;;
+    --kek-cert) kek_certificate=$2; shift 2 ;;
     --debs) debs=$2; shift 2 ;;
     --source) source=$2; shift 2 ;;
     --slot-size) slot=$2; shift 2 ;;
@@ -63,6 +70,9 @@ slot=${slot:-$([ -n "$firmware" ] && echo 1536M || echo 512M)}
 [ -z "$root" ] || [ -r "$root" ] || fail "--root $root: cannot be read"
 [ -n "$key" ] && [ -z "$certificate" ] && fail '--sign-key wants --sign-cert with it'
 [ -z "$key" ] && [ -n "$certificate" ] && fail '--sign-cert wants --sign-key with it'
+[ ${#revoked[@]} = 0 ] || { [ -n "$kek_key" ] && [ -n "$kek_certificate" ]; } ||
+  fail '--revoke wants --kek-key and --kek-cert with it: firmware changes its lists for nobody else'
+[ ${#revoked[@]} -gt 0 ] || [ -z "$kek_key$kek_certificate" ] || fail '--kek-key and --kek-cert are for --revoke, which is not there'
 [ "$(id -u)" = 0 ] || fail 'root is needed: trees are made with their own owners, and their tools run in them'
 for tool in mmdebstrap openssl unshare flock; do
   command -v $tool >/dev/null || fail "$tool is not installed; packaging/packages, section [image], lists what is needed"
@@ -187,21 +197,41 @@ make_key() {
   fi
 }
 [ -n "$key" ] || make_key
-openssl x509 -in "$certificate" -noout 2>/dev/null || fail "$certificate: no certificate in PEM form"
-[ "$(openssl x509 -in "$certificate" -noout -pubkey 2>/dev/null)" = "$(openssl pkey -in "$key" -pubout 2>/dev/null)" ] ||
-  fail "$certificate is not the certificate of $key"
-subject=$(openssl x509 -in "$certificate" -noout -subject -nameopt sep_multiline,utf8)
-if [ -n "$debug" ] && ! grep -qx ' *OU=floe-debug' <<<"$subject"; then
-  fail "a debug image has a root shell on its serial line: it is not signed with $certificate, whose subject has no OU=floe-debug"
-fi
-if [ -z "$debug" ] && grep -qx ' *OU=floe-debug' <<<"$subject"; then
+# check_pair KEY CERTIFICATE: they belong together, and a debug image has nothing of a release's.
+check_pair() {
+  openssl x509 -in "$2" -noout 2>/dev/null || fail "$2: no certificate in PEM form"
+  [ "$(openssl x509 -in "$2" -noout -pubkey 2>/dev/null)" = "$(openssl pkey -in "$1" -pubout 2>/dev/null)" ] || fail "$2 is not the certificate of $1"
+  if [ -n "$debug" ] && ! is_debug "$2"; then
+    fail "a debug image has a root shell on its serial line: nothing of it is signed with $2, whose subject has no OU=floe-debug"
+  fi
+}
+is_debug() { openssl x509 -in "$1" -noout -subject -nameopt sep_multiline,utf8 | grep -qx ' *OU=floe-debug'; }
+check_pair "$key" "$certificate"
+if [ -z "$debug" ] && is_debug "$certificate"; then
   say "note: $certificate is one for debug images; machines that trust it start those too"
+fi
+# What is revoked is older: a version that had itself in its list, or one that is to come after it, would end at its first restart.
+mkdir "$work/in" "$work/out" "$work/in/revoked"
+for file in ${revoked[@]+"${revoked[@]}"}; do
+  [ ! -d "$file" ] || file=$file/floe.efi
+  [ -f "$file" ] || fail "--revoke $file: no such file"
+  mapfile -t found < <(grep -aoE '^IMAGE_VERSION=[1-9][0-9]{0,17}$' "$file" | LC_ALL=C sort -u)
+  [ ${#found[@]} = 1 ] || fail "--revoke $file: no kernel image of an appliance, which says its version once"
+  [ "${found[0]#*=}" -lt "$version" ] ||
+    fail "--revoke $file: that is version ${found[0]#*=}, and this one is $version: a version revokes older ones alone, never itself or what comes after it"
+  cp "$file" "$work/in/revoked/$(sha256sum "$file" | cut -c1-64).efi"
+done
+revoked=("$work"/in/revoked/*.efi)
+if [ -e "${revoked[0]}" ]; then
+  [ ${#revoked[@]} -le 100 ] || fail "--revoke: ${#revoked[@]} kernel images; firmware has room for few, 100 are the most"
+  check_pair "$kek_key" "$kek_certificate"
+  cp "$kek_key" "$work/kek.key"
+  cp "$kek_certificate" "$work/kek.crt"
 fi
 cp "$key" "$work/sign.key"
 cp "$certificate" "$work/sign.crt"
 
 say "root of version $version from $(basename "$endpoint")"
-mkdir "$work/in" "$work/out"
 cp "$endpoint" "$work/in/endpoint.deb"
 [ -z "$root" ] || cp "$root" "$work/in/root.json"
 assemble "$version" "$slot" "$firmware" "$debug" >"$work/log" 2>&1 || { tail -n 25 "$work/log" >&2; fail 'the last lines are above'; }

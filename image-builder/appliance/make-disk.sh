@@ -39,6 +39,15 @@ printf 'timeout menu-disabled\neditor no\nauto-entries no\nauto-firmware no\nsec
 for file in boot.efi:BOOTX64.EFI loader.conf:loader.conf sign.crt:sign.crt; do
   install -D -m 644 "/exchange/${file%:*}" "/root-image/usr/share/floe/boot/${file#*:}"
 done
+# Older versions that firmware is to start no more, as an append to its list of what is forbidden, signed for it (UEFI 2.10, 8.2.2 and 32.4.1). floe-slot hands
+# it over once this version was found good.
+revoked=(/exchange/in/revoked/*.efi)
+if [ ${#revoked[@]} -gt 0 ]; then
+  # Not with its own directory, whose select.py is not the one that Python's modules mean.
+  python3 -P /parts/revoke.py 3c8d2f6e-9d0b-4d55-8a0e-7a1f0c5b6e21 "$SOURCE_DATE_EPOCH" /exchange/kek.key /exchange/kek.crt "${revoked[@]}" \
+    >/root-image/usr/share/floe/boot/dbx.auth
+  chmod 644 /root-image/usr/share/floe/boot/dbx.auth
+fi
 find /root-image/usr/share/floe/boot -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
 chmod 755 /root-image
 chmod 1777 /root-image/tmp
@@ -130,6 +139,7 @@ dd if=$out/root.verity of=$out/disk bs=1M seek=$begin_at conv=notrunc,sparse sta
   echo "cmdline=$(cat /exchange/cmdline)"
   echo "initrd_bytes=$(stat -c %s /exchange/initrd)"
   echo "root_bytes=$(stat -c %s $out/root)"
+  echo "revoked=${#revoked[@]}"
   echo 'files:'
   (cd /root-image && find . -type f -printf '%s %P\n' | LC_ALL=C sort -k2)
 } >$out/manifest

@@ -30,6 +30,18 @@ refuses 'no certificate in PEM form' --output refused.raw --sign-key other.key -
 # A debug image wants a certificate that says it is for debugging: one for release never does.
 refuses 'has no OU=floe-debug' --output refused.raw --debug --sign-key "$keys/sign.key" --sign-cert "$keys/sign.crt"
 refuses 'has no OU=floe-debug' --output refused.raw --debug --sign-key other.key --sign-cert other.crt
+# What firmware is to start no more: older versions alone, and by a key of its own that is no release's in a debug image.
+old=$APPLIANCE_RELEASE.d version=$(sed -n 's/^version=//p' "$APPLIANCE_RELEASE.d/manifest")
+kek=(--kek-key "$keys/sign.key" --kek-cert "$keys/sign.crt")
+refuses 'wants --kek-key and --kek-cert' --output refused.raw --revoke "$old"
+refuses 'are for --revoke' --output refused.raw "${kek[@]}"
+refuses 'a version revokes older ones alone, never itself' --output refused.raw --version "$version" "${kek[@]}" --revoke "$old"
+refuses 'a version revokes older ones alone, never itself' --output refused.raw --version $((version - 1)) "${kek[@]}" --revoke "$old/floe.efi"
+refuses 'no kernel image of an appliance' --output refused.raw "${kek[@]}" --revoke "$old/root.verity"
+refuses 'no such file' --output refused.raw "${kek[@]}" --revoke nowhere.efi
+refuses 'is not the certificate of' --output refused.raw --version $((version + 1)) --kek-key other.key --kek-cert "$keys/sign.crt" --revoke "$old"
+openssl req -new -x509 -newkey rsa:2048 -nodes -keyout debug.key -out debug.crt -subj /OU=floe-debug -days 2 2>/dev/null
+refuses 'has no OU=floe-debug' --output refused.raw --version $((version + 1)) --debug --sign-key debug.key --sign-cert debug.crt "${kek[@]}" --revoke "$old"
 mkdir empty
 if floe-image build-appliance --no-firmware --debs empty --output refused.raw 2>said; then die 'made of no package'; fi
 grep -qF 'has no floe-endpoint_' said || { cat said; die 'no reason for want of a package'; }
