@@ -120,6 +120,7 @@ mount_kernel_file_systems (void)
     { "proc", "/proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
     { "sysfs", "/sys", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
     { "tmpfs", "/run", "mode=0755,size=20%", MS_NOSUID | MS_NODEV },
+    { "tmpfs", "/tmp", "mode=1777,size=50%,nr_inodes=1m", MS_NOSUID | MS_NODEV },
   };
 
   for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
@@ -418,7 +419,7 @@ remove_below (int at, dev_t device)
 static void __attribute__ ((noreturn))
 enter_root (void)
 {
-  static const char *const moved[] = { "/dev", "/proc", "/sys", "/run" };
+  static const char *const moved[] = { "/dev", "/proc", "/sys", "/run", "/tmp" };
   char *const arguments[] = { (char *) "/usr/lib/systemd/systemd", NULL };
   struct stat status;
   int old = open ("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -48,15 +48,29 @@ wants sysinit.target.requires floe-state.service
 wants sysinit.target.wants systemd-journald.service systemd-journal-flush.service systemd-udevd.service floe-screen-devices.service \
   systemd-modules-load.service systemd-sysctl.service systemd-tmpfiles-setup.service systemd-tmpfiles-setup-dev.service \
   systemd-tmpfiles-setup-dev-early.service systemd-random-seed.service systemd-pcrphase-sysinit.service systemd-pcrphase.service \
-  kmod-static-nodes.service dev-hugepages.mount dev-mqueue.mount
+  kmod-static-nodes.service
 wants local-fs.target.wants tmp.mount
 wants sockets.target.wants systemd-journald.socket systemd-journald-dev-log.socket systemd-udevd-control.socket systemd-udevd-kernel.socket \
   systemd-networkd.socket dbus.socket
 wants timers.target.wants systemd-tmpfiles-clean.timer
 wants multi-user.target.wants systemd-networkd.service systemd-resolved.service systemd-timesyncd.service systemd-logind.service dbus.service \
   floe-kvm.service floe-devices.service floe.target
-# Nothing that starts early looks names up or wants to know the time.
-sed -i '/^Before=/s/sysinit.target //' $system/systemd-resolved.service $system/systemd-timesyncd.service
+# The screen waits for none of these: nothing that starts early looks names up, wants to know the time, needs the modules that floe-hypervisord
+# waits for, or yesterday's journal.
+for unit in resolved timesyncd modules-load; do sed -i '/^Before=/s/sysinit.target //' $system/systemd-$unit.service; done
+sed -i '/^Before=/s/systemd-tmpfiles-setup.service//' $system/systemd-journal-flush.service
+# None of our settings is a module's.
+sed -i '/^After=/s/systemd-modules-load.service//' $system/systemd-sysctl.service
+# While much starts at once, what somebody in front of the screen waits for comes first, and what runs for no one yet comes last. floe-state.service has it too.
+first() {
+  local weight=$1 unit; shift
+  for unit in "$@"; do
+    mkdir -p "$system/$unit.service.d"
+    printf '[Service]\nStartupCPUWeight=%s\nStartupIOWeight=%s\n' "$weight" "$weight" >"$system/$unit.service.d/first.conf"
+  done
+}
+first 10000 floe-console seatd dbus systemd-udevd systemd-sysctl systemd-tmpfiles-setup systemd-pcrphase-sysinit
+first 1 floe-kvm floe-install floe-agent systemd-modules-load systemd-journal-flush systemd-random-seed systemd-networkd systemd-resolved systemd-timesyncd systemd-logind polkit
 : >/usr/lib/clock-epoch
 [ -z "$debug" ] || wants sysinit.target.wants floe-debug-shell.service
 # Without Mesa in the image there is nothing to choose.
