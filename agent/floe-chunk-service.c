@@ -10,7 +10,7 @@
  * it becomes a job of the scheduler's. pump() starts whatever the scheduler allows. A fetch ends in on_fetched, goes on to the store if
  * it is what was signed, and ends as a job in on_stored. Background chunks are stored many at a time and are invisible
  * until then: who asks for one in the meantime is parked and asked for again after the commit. What somebody waited for is visible, and
- * answered, at once; only with the next commit does it count as had (docs/appliance-update.md, "Acknowledged"). */
+ * answered, at once; only with the next commit does it count as had (docs/agent.md, "Acknowledged"). */
 
 #define DEMAND_SLOTS 8
 #define BOOT_SLOTS 4

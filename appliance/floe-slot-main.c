@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "appliance/floe-dbx.h"
 #include "appliance/floe-efivar.h"
 #include "appliance/floe-slot-boot.h"
 #include "appliance/floe-slot-confine.h"
-#include "appliance/floe-dbx.h"
 #include "appliance/floe-slot-host.h"
 #include "appliance/floe-slot-revoke.h"
 #include "appliance/floe-slot.h"
@@ -20,13 +20,14 @@
 #define EXIT_BUSY 4 /* floe-slot-revoke.service begins again */
 #define OS_RELEASE "/usr/lib/os-release"
 
-/* What a command works on. All but floe.conf is found by itself; tests name other places. */
+/* What a command opens while it has its privileges. */
 typedef enum {
   READS,
   WRITES,  /* the boot partition */
   REVOKES, /* firmware's list, and no disk */
 } Needs;
 
+/* What a command works on. All but floe.conf is found by itself; tests name other places. */
 typedef struct {
   char *config, *disk, *boot, *command_line, *os_release, *efivars, *revocations;
   gboolean again;

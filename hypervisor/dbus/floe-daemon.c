@@ -242,7 +242,7 @@ typedef struct {
   FloeDaemon *daemon;
   FloeInForce *in_force;
   const GError *error;
-  gboolean fetched; /* something, at any time */
+  gboolean waits; /* nothing was fetched yet */
   guint64 version;
 } Refreshed;
 
@@ -258,7 +258,7 @@ take_refreshed (gpointer data)
     if (daemon->serving)
       autostart (daemon);
     floe_log (G_LOG_LEVEL_MESSAGE, "policy in force", "GROUP", daemon->host->config->group, NULL);
-  } else if (daemon->in_force == NULL && !refreshed->fetched && g_error_matches (refreshed->error, FLOE_ERROR, FLOE_ERROR_NOT_FOUND)) {
+  } else if (daemon->in_force == NULL && refreshed->waits) {
     /* Nothing was refused: the agent has brought nothing so far. That is no problem, version 0 says so. */
     floe_log (G_LOG_LEVEL_MESSAGE, "no policy yet: none was fetched", "REASON", refreshed->error->message, NULL);
   } else {
@@ -282,7 +282,7 @@ refresh_once (FloeDaemon *daemon, guint64 *version, GError **error)
     return floe_error_set (error, FLOE_ERROR_NOT_FOUND, NOT_ENROLLED);
   }
   refreshed.in_force = floe_loader_refresh (daemon->loader, &local);
-  refreshed.fetched = floe_loader_was_refreshed (daemon->loader);
+  refreshed.waits = floe_loader_waits (daemon->loader, local);
   g_mutex_unlock (&daemon->loading);
   refreshed.error = local;
   floe_main_call (take_refreshed, &refreshed);
@@ -484,7 +484,7 @@ load_kept (FloeDaemon *daemon, GError **error)
   if (in_force != NULL)
     put_in_force (daemon, in_force);
   g_free (daemon->problem);
-  if (in_force != NULL || (!floe_loader_was_refreshed (loader) && g_error_matches (local, FLOE_ERROR, FLOE_ERROR_NOT_FOUND)))
+  if (in_force != NULL || floe_loader_waits (loader, local))
     daemon->problem = g_strdup ("");
   else
     daemon->problem = g_strdup_printf ("no policy yet: %s", local->message);

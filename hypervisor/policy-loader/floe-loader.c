@@ -284,9 +284,9 @@ floe_loader_resume (FloeLoader *loader, GError **error)
 }
 
 gboolean
-floe_loader_was_refreshed (FloeLoader *loader)
+floe_loader_waits (FloeLoader *loader, const GError *error)
 {
-  return loader->timestamp != 0;
+  return loader->timestamp == 0 && g_error_matches (error, FLOE_ERROR, FLOE_ERROR_NOT_FOUND);
 }
 
 FloeInForce *

@@ -36,7 +36,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeInForce, floe_in_force_unref)
 FloeInForce *floe_loader_resume (FloeLoader *loader, GError **error) FLOE_WARN_UNUSED;
 /* After the spool changed. On failure what was in force stays. */
 FloeInForce *floe_loader_refresh (FloeLoader *loader, GError **error) FLOE_WARN_UNUSED;
-/* Whether metadata of the server's was ever accepted. Before that, a policy that is NOT_FOUND is one that nobody has fetched yet. */
-gboolean floe_loader_was_refreshed (FloeLoader *loader);
+/* Whether ERROR, of one of the two above, says no more than that nobody has fetched anything yet: no metadata of the server's was ever accepted, and
+ * none is there. */
+gboolean floe_loader_waits (FloeLoader *loader, const GError *error);
 /* Now, or the highest time ever seen if that is later, which goes on while we run; written down at most once a minute. */
 gint64 floe_loader_time (FloeLoader *loader);

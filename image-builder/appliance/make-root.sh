@@ -49,7 +49,6 @@ wants sysinit.target.wants systemd-journald.service systemd-journal-flush.servic
   systemd-modules-load.service systemd-sysctl.service systemd-tmpfiles-setup.service systemd-tmpfiles-setup-dev.service \
   systemd-tmpfiles-setup-dev-early.service systemd-random-seed.service systemd-pcrphase-sysinit.service systemd-pcrphase.service \
   kmod-static-nodes.service
-wants local-fs.target.wants tmp.mount
 wants sockets.target.wants systemd-journald.socket systemd-journald-dev-log.socket systemd-udevd-control.socket systemd-udevd-kernel.socket \
   systemd-networkd.socket dbus.socket
 wants timers.target.wants systemd-tmpfiles-clean.timer
@@ -61,7 +60,7 @@ for unit in resolved timesyncd modules-load; do sed -i '/^Before=/s/sysinit.targ
 sed -i '/^Before=/s/systemd-tmpfiles-setup.service//' $system/systemd-journal-flush.service
 # None of our settings is a module's.
 sed -i '/^After=/s/systemd-modules-load.service//' $system/systemd-sysctl.service
-# While much starts at once, what somebody in front of the screen waits for comes first, and what runs for no one yet comes last. floe-state.service has it too.
+# While much starts at once, what somebody in front of the screen waits for comes first, and what runs for no one yet comes last.
 first() {
   local weight=$1 unit; shift
   for unit in "$@"; do
@@ -69,8 +68,9 @@ first() {
     printf '[Service]\nStartupCPUWeight=%s\nStartupIOWeight=%s\n' "$weight" "$weight" >"$system/$unit.service.d/first.conf"
   done
 }
-first 10000 floe-console seatd dbus systemd-udevd systemd-sysctl systemd-tmpfiles-setup systemd-pcrphase-sysinit
-first 1 floe-kvm floe-install floe-agent systemd-modules-load systemd-journal-flush systemd-random-seed systemd-networkd systemd-resolved systemd-timesyncd systemd-logind polkit
+first 10000 floe-state floe-console seatd dbus systemd-udevd systemd-sysctl systemd-tmpfiles-setup systemd-pcrphase-sysinit
+first 1 floe-kvm floe-install floe-agent systemd-modules-load systemd-journal-flush systemd-random-seed systemd-networkd systemd-resolved \
+  systemd-timesyncd systemd-logind polkit
 : >/usr/lib/clock-epoch
 [ -z "$debug" ] || wants sysinit.target.wants floe-debug-shell.service
 # Without Mesa in the image there is nothing to choose.

@@ -3,20 +3,23 @@
 # long
 # The appliance under somebody who has its disk: one byte changed in each part, kernel images, boot entries and additions of his own, another TPM, none, an
 # older version put back. Each stops with its reason on the screen, or starts the other slot; none runs altered code or opens the state. In QEMU under TCG
-# with OVMF, Secure Boot and swtpm; the older of two versions is an image for release, the newer one the debug image, whose shell calls `floe-slot good`
-# and shows the recovery key.
+# with OVMF, Secure Boot and swtpm; the older of two versions is an image for release, the newer one a debug image, whose shell calls `floe-slot good`
+# and shows the recovery key, and which revokes the older one.
 #
 # That "ran" can be seen is shown by disks that are good, and by the same attacks where nothing is in their way: without Secure Boot.
 #
-# Steps, each of which makes what it needs: good firmware slots foreign entry closed older recovery; with --long also bytes additions random, the last with
+# Steps, each of which makes what it needs: good firmware slots foreign entry closed older revoked recovery; with --long also bytes additions random, the last with
 # FLOE_TAMPER_STARTS (20) starts. FLOE_STEPS names those to be run. Pictures of the screen are in build/appliance/tamper-*.png.
 before_sandbox() {
   . "$SOURCE/packaging/lib/endpoint.sh"
   . "$SOURCE/tests/lib/appliance.sh"
   appliance_prepare
-  APPLIANCE_OLD=$(appliance_image old --version 1 --sign-key "$APPLIANCE_DEBUG.keys/sign.key" --sign-cert "$APPLIANCE_DEBUG.keys/sign.crt") ||
-    die 'an image for release of an older version'
-  export APPLIANCE_OLD
+  # One key is all of these machines' keys: also the one that may change firmware's lists.
+  local key=$APPLIANCE_DEBUG.keys/sign.key certificate=$APPLIANCE_DEBUG.keys/sign.crt
+  APPLIANCE_OLD=$(appliance_image old --version 1 --sign-key "$key" --sign-cert "$certificate") || die 'an image for release of an older version'
+  APPLIANCE_NEWER=$(appliance_image newer --debug --sign-key "$key" --sign-cert "$certificate" --kek-key "$key" --kek-cert "$certificate" \
+    --revoke "$APPLIANCE_OLD.d") || die 'an image of a newer version, which revokes the older one'
+  export APPLIANCE_OLD APPLIANCE_NEWER
 }
 . "$(dirname "$0")/../lib/host.sh"
 . "$SOURCE/packaging/lib/endpoint.sh"
@@ -32,17 +35,19 @@ panic='Kernel panic - not syncing: dm-verity device corrupted'
 closed='does not open on this machine'
 denied='BdsDxe: failed to (load|start) '
 shell='^(.*[^#])?# '
-newer=$(sed -n 's/^version=//p' "$APPLIANCE_DEBUG.d/manifest")
+newer=$(sed -n 's/^version=//p' "$APPLIANCE_NEWER.d/manifest")
 
-# -- Untouched: runs, makes its state, is found good, has a recovery key -------------------------------------------------
+# -- Untouched: runs, makes its state, is found good, tells firmware of the older one, has a recovery key -------------------------------------------------
 good() {
   [ ! -e good.disk ] || return 0
-  disk good "$APPLIANCE_DEBUG"
+  disk good "$APPLIANCE_NEWER"
   secure good
   runs good 'an untouched disk under Secure Boot'
   appliance_wait "$APPLIANCE_PATIENCE" 'the shell of the debug image' "$shell"
   appliance_has 'the state is sealed to the TPM' 'cat /run/floe/state.conf' '^protection=tpm'
   appliance_has 'the version is found good' 'mkdir -p /var/lib/floe/chunks; floe-slot good && sync && echo floe-good' '^floe-good'
+  appliance_has 'firmware has the older version in its list' 'systemctl start floe-slot-revoke; journalctl -o cat -u floe-slot-revoke' \
+    'firmware has (taken|all) 1 in'
   appliance_shell 'cat /var/lib/floe/recovery-key; sync' 120 >key
   appliance_stop
 }
@@ -93,7 +98,7 @@ firmware_said() {
 # -- A byte of root and of hash tree: three tries of the newer version, then the older one -------------------------------------
 slots() {
   local try root tree found
-  disk slots "$APPLIANCE_DEBUG"
+  disk slots "$APPLIANCE_NEWER"
   old_beside slots
   secure slots
   root=$(($(tamper_where slots.disk "floe_$newer") + 1024 + 64))
@@ -218,10 +223,7 @@ closed() {
 older() {
   local found
   good
-  disk_of older good
-  old_beside older
-  mdel -i "older.disk@@1M" "::/EFI/Linux/floe_$newer*"
-  [ "$(tamper_entries older)" = floe_1.efi ] || die "the newer version is there still: $(tamper_entries older)"
+  old_instead older
   secure older
   CASES=$((CASES + 1))
   tamper_blind older
@@ -238,6 +240,13 @@ older() {
   fi
   appliance_stop
 }
+# old_instead NAME: the disk of `good`, with the older version in place of the newer one.
+old_instead() {
+  disk_of "$1" good
+  old_beside "$1"
+  mdel -i "$1.disk@@1M" "::/EFI/Linux/floe_$newer*"
+  [ "$(tamper_entries "$1")" = floe_1.efi ] || die "the newer version is there still: $(tamper_entries "$1")"
+}
 until_gone() {
   local end=$((SECONDS + APPLIANCE_PATIENCE))
   while : >"$WORK/screen.last"; tamper_shows "$1"; do
@@ -246,13 +255,30 @@ until_gone() {
   done
 }
 
+# -- The same beside the firmware of `good`, which was told: `older` is what it does untold, and `recovery` that it starts the newer one -----------------
+revoked() {
+  local found
+  good
+  old_instead revoked
+  secure revoked good.vars
+  CASES=$((CASES + 1))
+  tamper_note revoked
+  appliance_start revoked
+  found=$(tamper_until revoked "$APPLIANCE_PATIENCE" 'Floe does not start|which ran here' "$denied")
+  appliance_picture tamper-revoked || true
+  appliance_stop
+  tr '\r\n' '  ' <revoked.serial | quietly grep -aE 'failed to start .*: Access Denied' || tamper_wrong "revoked: firmware does not refuse it, but: $found"
+  tamper_judge revoked
+  disk_done revoked
+}
+
 # -- Beside another TPM: opened by whoever has the recovery key, and by nothing else -----------------------------------------------
 recovery() {
   local key found
   good
   key=$(grep -oE '[0-9a-f]{64}' key) || { tamper_wrong "no recovery key in the state: $(cat key)"; return 0; }
   disk_of recovery good
-  secure recovery
+  secure recovery good.vars
   CASES=$((CASES + 2))
   tamper_note recovery
   appliance_start recovery stranger
@@ -374,9 +400,9 @@ random_change() {
     # File allocation tables, directories, and what lies first.
     files) from=1048576 size=4194304 ;;
     table) from=0 size=$((34 * 512)) ;;
-    root) from=$(tamper_where random.disk "floe_$newer") size=$(stat -c %s "$APPLIANCE_DEBUG.d/root") SPOILT=1 ;;
+    root) from=$(tamper_where random.disk "floe_$newer") size=$(stat -c %s "$APPLIANCE_NEWER.d/root") SPOILT=1 ;;
     # The superblock is for programs that do not know what it says: floe-start has it from the command line.
-    tree) from=$(($(tamper_where random.disk "floe_${newer}_verity") + 4096)) size=$(($(stat -c %s "$APPLIANCE_DEBUG.d/root.verity") - 4096)) SPOILT=1 ;;
+    tree) from=$(($(tamper_where random.disk "floe_${newer}_verity") + 4096)) size=$(($(stat -c %s "$APPLIANCE_NEWER.d/root.verity") - 4096)) SPOILT=1 ;;
     header) from=$(tamper_where random.disk floe-state) size=16777216 ;;
   esac
   at=$((from + (RANDOM << 30 | RANDOM << 15 | RANDOM) % size))
@@ -399,7 +425,7 @@ random_end() {
 # random_runs REGION: what a machine runs that has started: signed, or altered.
 random_runs() {
   local line
-  line=$(sed -n 's/^cmdline=//p' "$APPLIANCE_DEBUG.d/manifest")
+  line=$(sed -n 's/^cmdline=//p' "$APPLIANCE_NEWER.d/manifest")
   appliance_shell 'cat /proc/cmdline' 120 | quietly grep -F "$line" || { echo altered; return; }
   case $1 in
     loader | kernel) [ -z "$SPOILT" ] || { echo altered; return; } ;;
@@ -417,7 +443,7 @@ random_runs() {
 }
 
 tamper_enrol
-for step in ${FLOE_STEPS:-good firmware slots foreign entry closed older recovery ${FLOE_LONG:+bytes additions random}}; do
+for step in ${FLOE_STEPS:-good firmware slots foreign entry closed older revoked recovery ${FLOE_LONG:+bytes additions random}}; do
   say "-- $step ($SECONDS s)"
   $step
 done

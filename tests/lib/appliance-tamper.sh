@@ -79,8 +79,8 @@ disk_done() {
   local name
   for name; do [ -n "${FLOE_KEEP:-}" ] || rm -f "$WORK/$name.disk"; done
 }
-# secure NAME, insecure NAME: firmware with Secure Boot and the keys of the images, or without.
-secure() { cp "$WORK/enrolled.fd" "$WORK/$1.vars"; APPLIANCE_FIRMWARE=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd; }
+# secure NAME [VARIABLES], insecure NAME: firmware with Secure Boot and the keys of the images (or what it has become in VARIABLES), or without.
+secure() { cp "$WORK/${2:-enrolled.fd}" "$WORK/$1.vars"; APPLIANCE_FIRMWARE=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd; }
 insecure() { cp /usr/share/OVMF/OVMF_VARS_4M.fd "$WORK/$1.vars"; APPLIANCE_FIRMWARE=/usr/share/OVMF/OVMF_CODE_4M.fd; }
 tamper_enrol() {
   local owner=7b2c1f0e-3a55-4f0c-9d6b-0f5a4d1e2c3b

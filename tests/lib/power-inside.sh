@@ -16,7 +16,7 @@ chown $AGENT /run/floe/agent
 slot() { LD_LIBRARY_PATH=/exchange/lib floe-slot "$1" --config floe.conf --disk /dev/vdb --boot /boot --command-line "line.$running" --os-release "release.$running"; }
 tables() { find data/repo/targets/"$1" -name '*.table'; }
 
-# What the agent had acknowledged (docs/appliance-update.md) is here and whole: what it found here when it started, and what it has said to be here for
+# What the agent had acknowledged (docs/agent.md) is here and whole: what it found here when it started, and what it has said to be here for
 # good until the power went.
 altered=0
 sed -n 's/.*: chunk is here for good DIGEST=\([0-9a-f]\{64\}\)$/\1/p' agent.log 2>/dev/null | sort -u >told || true
