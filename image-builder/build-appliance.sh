@@ -88,6 +88,28 @@ parts=$here/appliance
 [ -e "$parts/contents" ] || fail "$parts is not there: the installation of floe-image is not complete"
 parts=$(realpath "$parts")
 
+# check_pair KEY CERTIFICATE: they belong together, and a debug image has nothing of a release's.
+check_pair() {
+  openssl x509 -in "$2" -noout 2>/dev/null || fail "$2: no certificate in PEM form"
+  [ "$(openssl x509 -in "$2" -noout -pubkey 2>/dev/null)" = "$(openssl pkey -in "$1" -pubout 2>/dev/null)" ] || fail "$2 is not the certificate of $1"
+  if [ -n "$debug" ] && ! is_debug "$2"; then
+    fail "a debug image has a root shell on its serial line: nothing of it is signed with $2, whose subject has no OU=floe-debug"
+  fi
+}
+is_debug() { openssl x509 -in "$1" -noout -subject -nameopt sep_multiline,utf8 | grep -qx ' *OU=floe-debug'; }
+# What can be wrong with what was given is found before anything is made.
+[ -z "$key" ] || check_pair "$key" "$certificate"
+[ ${#revoked[@]} = 0 ] || check_pair "$kek_key" "$kek_certificate"
+[ ${#revoked[@]} -le 100 ] || fail "--revoke: ${#revoked[@]} kernel images; firmware has room for few, 100 are the most"
+revoked_versions=()
+for i in ${revoked[@]+"${!revoked[@]}"}; do
+  [ ! -d "${revoked[i]}" ] || revoked[i]=${revoked[i]}/floe.efi
+  [ -f "${revoked[i]}" ] || fail "--revoke ${revoked[i]}: no such file"
+  mapfile -t found < <(grep -aoE '^IMAGE_VERSION=[1-9][0-9]{0,17}$' "${revoked[i]}" | LC_ALL=C sort -u)
+  [ ${#found[@]} = 1 ] || fail "--revoke ${revoked[i]}: no kernel image of an appliance, which says its version once"
+  revoked_versions+=("${found[0]#*=}")
+done
+
 cache=${FLOE_CACHE:-/var/cache/floe}
 mkdir -p "$cache" "$(dirname "$output")"
 work=$(mktemp -d "$cache/appliance-build.XXXXXX")
@@ -197,34 +219,17 @@ make_key() {
   fi
 }
 [ -n "$key" ] || make_key
-# check_pair KEY CERTIFICATE: they belong together, and a debug image has nothing of a release's.
-check_pair() {
-  openssl x509 -in "$2" -noout 2>/dev/null || fail "$2: no certificate in PEM form"
-  [ "$(openssl x509 -in "$2" -noout -pubkey 2>/dev/null)" = "$(openssl pkey -in "$1" -pubout 2>/dev/null)" ] || fail "$2 is not the certificate of $1"
-  if [ -n "$debug" ] && ! is_debug "$2"; then
-    fail "a debug image has a root shell on its serial line: nothing of it is signed with $2, whose subject has no OU=floe-debug"
-  fi
-}
-is_debug() { openssl x509 -in "$1" -noout -subject -nameopt sep_multiline,utf8 | grep -qx ' *OU=floe-debug'; }
-check_pair "$key" "$certificate"
 if [ -z "$debug" ] && is_debug "$certificate"; then
   say "note: $certificate is one for debug images; machines that trust it start those too"
 fi
-# What is revoked is older: a version that had itself in its list, or one that is to come after it, would end at its first restart.
+# A version that had itself in its list, or one that is to come after it, would end at its first restart.
 mkdir "$work/in" "$work/out" "$work/in/revoked"
-for file in ${revoked[@]+"${revoked[@]}"}; do
-  [ ! -d "$file" ] || file=$file/floe.efi
-  [ -f "$file" ] || fail "--revoke $file: no such file"
-  mapfile -t found < <(grep -aoE '^IMAGE_VERSION=[1-9][0-9]{0,17}$' "$file" | LC_ALL=C sort -u)
-  [ ${#found[@]} = 1 ] || fail "--revoke $file: no kernel image of an appliance, which says its version once"
-  [ "${found[0]#*=}" -lt "$version" ] ||
-    fail "--revoke $file: that is version ${found[0]#*=}, and this one is $version: a version revokes older ones alone, never itself or what comes after it"
-  cp "$file" "$work/in/revoked/$(sha256sum "$file" | cut -c1-64).efi"
+for i in ${revoked[@]+"${!revoked[@]}"}; do
+  [ "${revoked_versions[i]}" -lt "$version" ] || fail "--revoke ${revoked[i]}: that is version ${revoked_versions[i]}, and this one is $version:" \
+    'a version revokes older ones alone, never itself or what comes after it'
+  cp "${revoked[i]}" "$work/in/revoked/$(sha256sum "${revoked[i]}" | cut -c1-64).efi"
 done
-revoked=("$work"/in/revoked/*.efi)
-if [ -e "${revoked[0]}" ]; then
-  [ ${#revoked[@]} -le 100 ] || fail "--revoke: ${#revoked[@]} kernel images; firmware has room for few, 100 are the most"
-  check_pair "$kek_key" "$kek_certificate"
+if [ ${#revoked[@]} -gt 0 ]; then
   cp "$kek_key" "$work/kek.key"
   cp "$kek_certificate" "$work/kek.crt"
 fi
