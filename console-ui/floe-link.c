@@ -90,6 +90,8 @@ link_read (FloeLink *link)
   settings->banner = lookup_plain (console, "banner", BANNER_MAX_CHARS);
   if (console != NULL) {
     g_variant_lookup (console, "kiosk", "b", &settings->kiosk);
+    g_variant_lookup (console, "restart_idle", "u", &settings->restart_idle);
+    g_variant_lookup (console, "restart_notice", "u", &settings->restart_notice);
     g_variant_lookup (console, "languages", "^as", &settings->languages);
   }
   if (settings->languages == NULL || g_strv_length (settings->languages) > LANGUAGES_MAX) {

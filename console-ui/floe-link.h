@@ -37,6 +37,7 @@ typedef struct {
   char *policy_group, *policy_problem;
   guint64 policy_version;
   guint64 update_ready; /* version of the appliance that the next restart starts; 0: none */
+  guint restart_idle, restart_notice; /* seconds without input, then of the countdown, until it restarts by itself; restart_idle 0: never */
   char *switch_next, *switch_previous, *switch_list; /* GTK accelerators, as received */
   gboolean kiosk;
   char *banner;

@@ -4,6 +4,7 @@
 #include "common/floe-log.h"
 #include "console-ui/floe-accelerator.h"
 #include "console-ui/floe-confirm.h"
+#include "console-ui/floe-idle-restart.h"
 #include "console-ui/floe-install-page.h"
 #include "console-ui/floe-language.h"
 #include "console-ui/floe-machine-list.h"
@@ -42,6 +43,7 @@ struct _FloeWindow {
   FloeUsbQuestion *question; /* that it shows */
   char *languages; /* policy's list that the language was last chosen by */
   gboolean entered; /* the first page was chosen */
+  FloeIdleRestart *idle_restart;
 };
 
 G_DEFINE_FINAL_TYPE (FloeWindow, floe_window, GTK_TYPE_WINDOW)
@@ -737,6 +739,15 @@ on_map (GtkWidget *window)
   return FALSE;
 }
 
+/* Who sets up or installs is not to be cut short, however long it takes without a key. */
+static gboolean
+window_holds_restart (gpointer data)
+{
+  FloeWindow *window = data;
+
+  return window->setup_page != NULL || window->install_page != NULL;
+}
+
 static void
 floe_window_dispose (GObject *object)
 {
@@ -748,6 +759,7 @@ floe_window_dispose (GObject *object)
     g_signal_handlers_disconnect_by_data (window->setup, window);
   if (window->install != NULL)
     g_signal_handlers_disconnect_by_data (window->install, window);
+  g_clear_pointer (&window->idle_restart, floe_idle_restart_free);
   /* While there are still GDK windows: a grab can be given up only from one. */
   if (window->current != NULL)
     window_leave (window);
@@ -799,6 +811,7 @@ floe_window_new (FloeSetupLink *setup, FloeInstallLink *install, FloeLink *link)
   window->install = g_object_ref (install);
   window_make_list (window);
   window_fill_monitor (window);
+  window->idle_restart = floe_idle_restart_new (link, GTK_OVERLAY (window->overlay), window_holds_restart, window);
   g_signal_connect (window, "key-press-event", G_CALLBACK (on_key), NULL);
   g_signal_connect (window, "key-release-event", G_CALLBACK (on_key), NULL);
   g_signal_connect (window, "focus-in-event", G_CALLBACK (on_focus), NULL);

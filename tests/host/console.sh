@@ -234,6 +234,109 @@ picture kiosk-1024
 stop $console
 stop $hypervisord
 
+# -- A restart by itself --------------------------------------------------------------------------------------------
+# hypervisord says policy's minutes in seconds: here one or two of them, or so many that the test is done long before. What the console did is read in its log.
+said() { grep -c "$1" console.log || true; }
+has_said() { [ "$(said "$1")" -ge "$2" ]; }
+announced() { said 'it says that the computer restarts'; }
+put_off() { said 'is put off'; }
+RESTART='update RestartForUpdate'
+# begins WHAT: the countdown, once more than before.
+begins() {
+  local before; before=$(announced)
+  tell 'restart 1 6000'
+  wait_for 30 "the countdown $1" has_said 'it says that the computer restarts' $((before + 1))
+}
+# puts_off WHAT COMMAND...: and nothing restarts.
+puts_off() {
+  local before what=$1; before=$(put_off); shift
+  "$@"
+  wait_for 30 "$what to put it off" has_said 'is put off' $((before + 1))
+  tell 'restart 0 1'
+}
+# restarts WHAT
+restarts() {
+  local before; before=$(calls "$RESTART")
+  tell 'restart 1 1'
+  wait_for 30 "a restart $1" called "$RESTART" $((before + 1))
+  tell 'restart 0 1'
+  sleep 2
+}
+counts() { [ "$(pixel 242,384)" = 28,42,59 ]; }
+say 'restart by itself: asked for, nothing ready'
+hypervisord "$OFFICE" "$INTERNET"
+tell 'state office running' 'state internet running' 'update 8' 'restart 0 1'
+console
+sleep 3
+tell 'update 0' 'restart 1 1'
+sleep 3
+[ "$(announced)$(calls "$RESTART")" = 00 ] || die 'a restart that policy leaves to a person, or into nothing'
+say 'on the list'
+tell 'restart 0 1' 'update 8'
+begins 'on the list'
+wait_for 10 "its picture" counts
+picture restart-list-1024
+puts_off 'a key' key Return
+! framed $GREEN || die 'the key that put a restart off opened a desktop'
+begins 'again'
+puts_off 'the pointer' xdotool mousemove_relative -- 7 5
+restarts 'from the list'
+say 'in a desktop'
+key Home Down Return
+wait_for 20 "the first desktop" framed $GREEN
+wait_for 30 "typing" eval 'forget; key a; sleep 0.3; got a "1e 9e "'
+forget
+begins 'in a desktop'
+wait_for 10 "its picture" counts
+picture restart-desktop-1024
+puts_off 'a key' key a
+wait_for 20 "typing" eval 'key b; sleep 0.3; [[ $(keys a) == *"30 b0 "* ]]'
+[[ $(keys a) != *1e* ]] || die "the key that put a restart off reached the guest: $(keys a)"
+begins 'in a desktop again'
+puts_off 'a click' xdotool click 1
+restarts 'from a desktop'
+say 'not while a machine is suspended; refused'
+restarted=$(calls "$RESTART")
+tell 'state internet suspending' 'restart 1 1'
+sleep 4
+[ "$(calls "$RESTART")" = "$restarted" ] || die 'a restart while a machine is being suspended'
+tell 'restart-refused logind does not restart this computer: not now' 'state internet suspended'
+wait_for 30 "a restart after that, and one more" called "$RESTART" $((restarted + 2))
+tell 'restart 0 1'
+picture restart-refused-1024
+stop $console
+stop $hypervisord
+say 'not while it is set up or installs'
+hypervisord
+tell 'update 8' 'setup setup'
+console
+picture setup-restart-1024
+for page in setup install; do
+  restarted=$(calls "$RESTART")
+  tell 'restart 1 1'
+  sleep 4
+  [ "$(calls "$RESTART")" = "$restarted" ] || die "a restart on the page of: $page"
+  tell 'restart 0 1'
+  tell 'install working' 'setup enrolled'
+done
+picture install-restart-1024
+tell 'install ready' "add $OFFICE" 'state office running'
+restarts 'after that'
+stop $console
+stop $hypervisord
+say 'in a kiosk'
+hypervisord "$OFFICE"
+tell 'state office running' 'kiosk 1' 'update 8' 'languages fr'
+console --language fr
+wait_for 30 "typing in the kiosk" eval 'forget; key a; sleep 0.3; got a "1e 9e "'
+begins 'in a kiosk'
+wait_for 10 "its picture" counts
+picture restart-kiosk-1024
+puts_off 'a key' key a
+restarts 'from a kiosk'
+stop $console
+stop $hypervisord
+
 # -- French, and the large screen -----------------------------------------------------------------------------------
 say 'French, 1920x1080'
 for size in 1024x768 1920x1080; do

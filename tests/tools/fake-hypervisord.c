@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/floe-error.h"
 #include "common/floe-fd.h"
+#include "console-ui/floe-agent-bus.h"
+#include "console-ui/floe-install-bus.h"
 #include "console-ui/floe-ui-bus.h"
 
 #include <errno.h>
@@ -21,6 +23,8 @@
  *   state ID STATE | image ID HAVE TOTAL | problem ID TEXT | emulated ID 0|1 | sharing ID CLIPBOARD FILES AUDIO(0|1)
  *   add ID=TITLE=COLOUR=SOCKET | remove ID | kiosk 0|1 | banner TEXT | languages CODE... | key NAME ACCELERATOR
  *   policy-problem TEXT | usb NAME RULE | ask PATH CONNECTION NAME RULE REMEMBER(0|1) CHOICE... | ask-no-more
+ *   update VERSION | restart IDLE NOTICE | restart-refused TEXT (of the next ones; without: done)
+ *   setup STATE (of a floe-agent as well) | install STATE (of a floe-install as well)
  * and writes "call ID METHOD ARGUMENT" to standard output for each call received. */
 
 #define PATH "/org/floe/Hypervisor1"
@@ -30,9 +34,13 @@ typedef struct {
   FloeUiHypervisor1Machine *machines[16];
   char *sockets[16];
   guint count;
+  FloeUiAgent1 *agent;     /* NULL: there is none */
+  FloeUiInstall1 *install; /* NULL: there is none */
+  GDBusConnection *connection;
   GDBusObjectManagerServer *manager;
   GVariantDict settings;
   GMainLoop *loop;
+  char *restart_refused; /* "" when it is not */
 } Fake;
 
 static guint
@@ -205,12 +213,26 @@ on_set_situation (FloeUiHypervisor1 *hypervisor, GDBusMethodInvocation *invocati
   return TRUE;
 }
 
+/* As hypervisord says it: without logind. */
+static gboolean
+on_restart_for_update (FloeUiHypervisor1 *hypervisor, GDBusMethodInvocation *invocation, Fake *fake)
+{
+  g_print ("call update RestartForUpdate %" G_GUINT64_FORMAT "\n", floe_ui_hypervisor1_get_update_ready (hypervisor));
+  if (fake->restart_refused[0] != '\0')
+    g_dbus_method_invocation_return_error_literal (invocation, FLOE_ERROR, FLOE_ERROR_UNSUPPORTED, fake->restart_refused);
+  else
+    floe_ui_hypervisor1_complete_restart_for_update (hypervisor, invocation);
+  return TRUE;
+}
+
 static void
 init_hypervisor (Fake *fake)
 {
   fake->hypervisor = floe_ui_hypervisor1_skeleton_new ();
   g_signal_connect (fake->hypervisor, "handle-answer-usb", G_CALLBACK (on_answer_usb), fake);
   g_signal_connect (fake->hypervisor, "handle-set-situation", G_CALLBACK (on_set_situation), fake);
+  g_signal_connect (fake->hypervisor, "handle-restart-for-update", G_CALLBACK (on_restart_for_update), fake);
+  fake->restart_refused = g_strdup ("");
   floe_ui_hypervisor1_set_usb_devices (fake->hypervisor, g_variant_new_parsed ("@aa{sv} []"));
   floe_ui_hypervisor1_set_version (fake->hypervisor, FLOE_VERSION);
   floe_ui_hypervisor1_set_accelerator (fake->hypervisor, "tcg");
@@ -277,12 +299,64 @@ machine_command (Fake *fake, const char *verb, char **words, const char *rest)
 }
 
 static void
+serve (Fake *fake, gpointer skeleton, const char *name, const char *path)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_dbus_interface_skeleton_export (skeleton, fake->connection, path, &error);
+  g_assert_no_error (error);
+  g_bus_own_name_on_connection (fake->connection, name, G_BUS_NAME_OWNER_FLAGS_NONE, NULL, NULL, NULL, NULL);
+}
+
+/* What sets up and installs, as far as the console shows a page for it; FALSE when VERB is none of them. */
+static gboolean
+page_command (Fake *fake, const char *verb, const char *state)
+{
+  if (strcmp (verb, "setup") == 0) {
+    gboolean first = fake->agent == NULL;
+
+    fake->agent = first ? floe_ui_agent1_skeleton_new () : fake->agent;
+    floe_ui_agent1_set_state (fake->agent, state);
+    if (first)
+      serve (fake, fake->agent, "org.floe.Agent1", "/org/floe/Agent1");
+  } else if (strcmp (verb, "install") == 0) {
+    gboolean first = fake->install == NULL;
+
+    fake->install = first ? floe_ui_install1_skeleton_new () : fake->install;
+    floe_ui_install1_set_state (fake->install, state);
+    if (first)
+      serve (fake, fake->install, "org.floe.Install1", "/org/floe/Install1");
+  } else
+    return FALSE;
+  return TRUE;
+}
+
+/* Commands about the update; FALSE when VERB is none of them. */
+static gboolean
+update_command (Fake *fake, const char *verb, char **words, const char *rest)
+{
+  if (strcmp (verb, "update") == 0)
+    floe_ui_hypervisor1_set_update_ready (fake->hypervisor, g_ascii_strtoull (words[1], NULL, 10));
+  else if (strcmp (verb, "restart") == 0) {
+    g_variant_dict_insert (&fake->settings, "restart_idle", "u", (guint32) g_ascii_strtoull (words[1], NULL, 10));
+    g_variant_dict_insert (&fake->settings, "restart_notice", "u", (guint32) g_ascii_strtoull (words[2], NULL, 10));
+    publish_settings (fake);
+  } else if (strcmp (verb, "restart-refused") == 0) {
+    g_free (fake->restart_refused);
+    fake->restart_refused = g_strdup (rest);
+  } else
+    return FALSE;
+  return TRUE;
+}
+
+static void
 command (Fake *fake, char *line)
 {
   g_auto (GStrv) words = g_strsplit (line, " ", -1);
   const char *verb = words[0], *rest = line + strlen (words[0]) + (words[1] != NULL);
 
-  if (machine_command (fake, verb, words, rest))
+  if (machine_command (fake, verb, words, rest) || update_command (fake, verb, words, rest)
+      || page_command (fake, verb, rest))
     return;
   if (strcmp (verb, "add") == 0)
     add_machine (fake, rest);
@@ -345,6 +419,7 @@ main (int argc, char **argv)
   connection = g_dbus_connection_new_for_address_sync (
     argv[1], G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION, NULL, NULL, &error);
   g_assert_no_error (error);
+  fake.connection = connection;
   init_hypervisor (&fake);
   fake.manager = g_dbus_object_manager_server_new (PATH);
   for (int i = 2; i < argc; i++)
