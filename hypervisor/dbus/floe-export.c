@@ -19,6 +19,8 @@
 #define STARTING_MAX_US (10 * 60 * G_USEC_PER_SEC)
 /* Audit events that wait for the bus name; it is ours within moments, or the bus is broken. */
 #define UNTOLD_MAX 4096
+/* What the console counts down before a restart that nobody asked for. */
+#define RESTART_NOTICE_S 60
 
 typedef struct {
   FloeMachine *machine;
@@ -427,7 +429,7 @@ floe_export_named (FloeExport *export)
 /* -- Policy and machines ---------------------------------------------------------------------------------------------- */
 
 static GVariant *
-console_settings (const FloePolicyConsole *console)
+console_settings (const FloePolicyConsole *console, const FloePolicyUpdate *update)
 {
   GVariantDict dict;
 
@@ -438,6 +440,8 @@ console_settings (const FloePolicyConsole *console)
   g_variant_dict_insert (&dict, "kiosk", "b", console->kiosk);
   g_variant_dict_insert (&dict, "banner", "s", console->banner);
   g_variant_dict_insert (&dict, "languages", "^as", console->languages);
+  g_variant_dict_insert (&dict, "restart_idle", "u", (guint32)update->idle_minutes * 60);
+  g_variant_dict_insert (&dict, "restart_notice", "u", (guint32)RESTART_NOTICE_S);
   return g_variant_dict_end (&dict);
 }
 
@@ -447,9 +451,11 @@ floe_export_set_policy (FloeExport *export, FloeInForce *in_force, const char *p
   floe_hypervisor1_set_policy_group (export->root, export->host->config->group != NULL ? export->host->config->group : "");
   floe_hypervisor1_set_policy_version (export->root, in_force == NULL ? 0 : floe_policy_version (in_force->policy));
   floe_hypervisor1_set_policy_problem (export->root, problem);
-  if (in_force != NULL)
-    floe_hypervisor1_set_console_settings (export->root,
-                                           console_settings (&floe_policy_content (in_force->policy)->console));
+  if (in_force != NULL) {
+    const FloePolicyContent *content = floe_policy_content (in_force->policy);
+
+    floe_hypervisor1_set_console_settings (export->root, console_settings (&content->console, &content->update));
+  }
 }
 
 static GVariant *

@@ -181,6 +181,14 @@ dump_console (const FloePolicyConsole *console, GString *text)
   g_string_append_printf (text, "console languages=%s\n", languages);
 }
 
+static void
+dump_update (const FloePolicyUpdate *update, GString *text)
+{
+  g_string_append_printf (text, "update restart=%s\n", update->idle_minutes > 0 ? "idle" : "ask");
+  if (update->idle_minutes > 0)
+    g_string_append_printf (text, "update idle-minutes=%u\n", update->idle_minutes);
+}
+
 char *
 floe_policy_dump (const FloePolicyContent *content)
 {
@@ -199,6 +207,7 @@ floe_policy_dump (const FloePolicyContent *content)
   }
   g_string_append (text, "usb default -> block\n");
   dump_console (&content->console, text);
+  dump_update (&content->update, text);
   for (size_t i = 0; i < content->n_images; i++)
     g_string_append_printf (text, "image %s/%s\n", content->images[i].name, content->images[i].channel);
   return g_string_free (g_steal_pointer (&text), FALSE);

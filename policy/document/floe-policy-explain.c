@@ -28,6 +28,11 @@ floe_policy_explain_machine (const FloePolicyContent *content, const FloePolicyM
   g_string_append_printf (text, "starts: %s\n", machine->autostart ? "with the endpoint" : "when asked");
   g_string_append_printf (text, "lease: does not start after %u day%s without a refreshed policy\n", content->lease_days,
                           content->lease_days == 1 ? "" : "s");
+  if (content->update.idle_minutes > 0)
+    g_string_append_printf (text, "update: suspended while the appliance restarts by itself, after %u minutes without input\n",
+                            content->update.idle_minutes);
+  else
+    g_string_append (text, "update: suspended while the appliance restarts, when a person says so\n");
   explain_sharing (text, machine);
   floe_policy_explain_cards (machine, text);
   floe_policy_explain_usb_rules (content, machine, text);

@@ -15,6 +15,7 @@ static const char *const disk_names[] = { "reset", "persist", NULL };
 static const char *const firmware_names[] = { "uefi", "bios", NULL };
 static const char *const share_names[] = { "none", "to-guest", "from-guest", "both", NULL };
 static const char *const emulation_names[] = { "refuse", "allow", NULL };
+static const char *const restart_names[] = { "ask", "idle", NULL };
 
 static const FloePolicyNotYet machine_not_yet[] = {
   { "tpm", "no machine has a TPM" },
@@ -243,6 +244,20 @@ parse_assignment (FloePolicyParser *parser, FloeJson *list)
   }
 }
 
+/* -- Updates of the appliance ----------------------------------------------------------------------------------------- */
+
+static void
+parse_update (FloeJson *object, FloePolicyUpdate *update)
+{
+  gboolean idle = parse_choice (object, "restart", restart_names, 0) == 1;
+  FloeJson *minutes = floe_json_optional (object, "idle_minutes");
+  unsigned value = minutes != NULL ? (unsigned) floe_json_int (minutes, 5, 1440) : 30;
+
+  if (minutes != NULL && !idle)
+    floe_json_refuse (minutes, "only with restart \"idle\"");
+  update->idle_minutes = idle ? value : 0;
+}
+
 /* -- The whole -------------------------------------------------------------------------------------------------------- */
 
 static int
@@ -288,6 +303,7 @@ parse_root (FloePolicyParser *parser, FloeJson *root)
   floe_policy_check_networks (parser);
   floe_policy_parse_usb (parser, floe_json_optional (root, "usb"));
   floe_policy_parse_console (parser, floe_json_optional (root, "console"));
+  parse_update (floe_json_optional (root, "update"), &content->update);
   content->lease_days = lease != NULL ? (unsigned) floe_json_int (lease, 1, 3650) : 30;
   parse_assignment (parser, floe_json_member (root, "assignment"));
   collect_images (parser);

@@ -321,6 +321,11 @@ typedef struct {
   const char *const *languages; /* NULL-terminated, at least one; the first is the one to begin with */
 } FloePolicyConsole;
 
+/* When an appliance restarts into a version that is installed. */
+typedef struct {
+  unsigned idle_minutes; /* by itself, once nobody has used the screen for so long: 5 to 1440; 0: when a person says so */
+} FloePolicyUpdate;
+
 typedef struct {
   const char *group;
   const FloePolicyMachine *machines; /* in the order written */
@@ -330,6 +335,7 @@ typedef struct {
   const FloePolicyUsbRule *usb; /* in the order written, first match wins */
   size_t n_usb;
   FloePolicyConsole console;
+  FloePolicyUpdate update;
   /* Without a successful refresh of the policy for this many days, no machine starts (those running go on). */
   unsigned lease_days;
   const FloePolicyImage *images; /* distinct, sorted by name and channel */

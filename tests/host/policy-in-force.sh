@@ -16,7 +16,7 @@ write_policy() { # TITLE
   "networks": { "lan": { "mode": "nat", "egress": [ { "id": "web", "protocol": "tcp", "to": ["203.0.113.0/24"], "ports": ["80"] } ] } },
   "usb": [], "console": { "switch_next": "<Control><Alt>Right", "switch_previous": "<Control><Alt>Left",
     "switch_list": "<Control><Alt>Home", "kiosk": false, "banner": "", "languages": ["en"] },
-  "lease_days": 30, "assignment": [{ "who": "*", "machines": ["one"] }] }
+  "lease_days": 30, "update": ${UPDATE:-{\}}, "assignment": [{ "who": "*", "machines": ["one"] }] }
 JSON
 }
 refresh() {
@@ -69,6 +69,15 @@ refresh >/dev/null
 second=$(vm status | sed -n 's/^policy:.*version //p')
 [ "$second" -gt "$first" ] || die "version $second after $first"
 in_force Second "$second" "^\(<''>,\)$"
+host_get ConsoleSettings | quietly grep "'restart_idle': <uint32 0>" || die "a policy that leaves restarts to people: $(host_get ConsoleSettings)"
+UPDATE='{ "restart": "idle", "idle_minutes": 45 }' write_policy Second
+publish_policy test.json
+spool
+refresh >/dev/null
+second=$(vm status | sed -n 's/^policy:.*version //p')
+for said in "'restart_idle': <uint32 2700>" "'restart_notice': <uint32 60>"; do
+  host_get ConsoleSettings | quietly grep "$said" || die "a restart by itself, without $said: $(host_get ConsoleSettings)"
+done
 vm start one
 goes_on one
 

@@ -10,7 +10,7 @@ program=$BUILD/bin/floe-policy
 [ -x "$program" ] || { echo "no $program: build first"; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cp "$SOURCE"/docs/examples/office.json "$SOURCE"/tests/unit/policy-corpus/good/{everything,minimal,networks,notes,notes-networks,usb}.json \
+cp "$SOURCE"/docs/examples/office.json "$SOURCE"/tests/unit/policy-corpus/good/{everything,minimal,networks,notes,notes-networks,update,usb}.json \
   "$SOURCE"/tests/unit/policy-corpus/bad/usb-opens-any.json "$SOURCE"/tests/unit/usbguard-corpus/good/*.conf \
   "$SOURCE"/tests/unit/usbguard-corpus/bad/attribute-twice.conf "$work"
 cd "$work"
@@ -32,6 +32,7 @@ transcript() {
   run explain office.json machine internet
   run explain everything.json machine Web_2.x-y
   run explain everything.json machine desk
+  run explain update.json machine desk
   run explain office.json machine
   run explain office.json machine nobody
   run explain office.json packet office egress tcp 198.51.100.10:8005
