@@ -49,8 +49,8 @@ appliance_guest() (
 # appliance_image NAME OPTION...: prints the path of an image, made if there is none of the same packages, files and options.
 appliance_image() (
   name=$1; shift
-  # Packages are told by what is in them: their version has the commit's time.
-  key=$( (cd "$SOURCE" && dpkg-deb --fsys-tarfile build/debs/floe-endpoint_*.deb | tar -xOf - | sha256sum
+  # Files and their times: those of the image are the newest of them. A commit that changes nothing else has another.
+  key=$( (cd "$SOURCE" && dpkg-deb --fsys-tarfile build/debs/floe-endpoint_*.deb | sha256sum
     cat image-builder/build-appliance.sh; find image-builder/appliance -type f | LC_ALL=C sort | xargs cat; printf '%s\n' "$@") | sha256sum | cut -c1-16)
   image=$FLOE_CACHE/appliance-test-$name-$key.raw
   exec 8>"$FLOE_CACHE/appliance-test.lock"
