@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define GUID_SIZE 16u
+#define LIST_SIZE_AT 16u
 #define LIST_HEADER 28u
 #define SHA256_ENTRY (GUID_SIZE + FLOE_DIGEST_SIZE)
 #define TIME_SIZE 16u
@@ -33,6 +34,13 @@ add_image (FloeDbx *dbx, const uint8_t *digest)
 
   memcpy (image->bytes, digest, FLOE_DIGEST_SIZE);
   g_hash_table_add (dbx->images, image);
+}
+
+static void
+write32 (uint8_t *at, uint32_t value)
+{
+  for (int i = 0; i < 4; i++)
+    at[i] = (uint8_t) (value >> (8 * i));
 }
 
 /* One list of SIZE bytes, of which the header and its own size were looked at. */
@@ -66,7 +74,7 @@ parse (const uint8_t *data, gsize size, GError **error)
     return NULL;
   }
   for (gsize at = 0; at < size;) {
-    uint32_t list = size - at < LIST_HEADER ? 0 : read32 (data + at + 16);
+    uint32_t list = size - at < LIST_HEADER ? 0 : read32 (data + at + LIST_SIZE_AT);
 
     if (list < LIST_HEADER || list > size - at) {
       floe_error_set (error, FLOE_ERROR_INVALID, "the list of what is forbidden ends within a list of signatures");
@@ -149,4 +157,50 @@ floe_dbx_missing (const FloeDbx *dbx, const FloeDbx *wanted)
   while (g_hash_table_iter_next (&iter, &image, NULL))
     missing += floe_dbx_has (dbx, image) ? 0 : 1;
   return missing;
+}
+
+/* -- What an append makes of it -------------------------------------------------------------------------------------- */
+
+/* Whether LISTS, which were parsed, have this entry of a list with images. */
+static gboolean
+has_entry (const uint8_t *lists, gsize size, const uint8_t *entry)
+{
+  for (gsize at = 0; at < size; at += read32 (lists + at + LIST_SIZE_AT)) {
+    uint32_t list = read32 (lists + at + LIST_SIZE_AT);
+
+    if (memcmp (lists + at, sha256_type, GUID_SIZE) != 0)
+      continue;
+    for (gsize i = at + LIST_HEADER; i < at + list; i += SHA256_ENTRY)
+      if (memcmp (lists + i, entry, SHA256_ENTRY) == 0)
+        return TRUE;
+  }
+  return FALSE;
+}
+
+GBytes *
+floe_dbx_appended (GBytes *lists, GBytes *update, GError **error)
+{
+  g_autoptr (FloeDbx) before = floe_dbx_parse (lists, error), wanted = before == NULL ? NULL : floe_dbx_parse_update (update, error);
+  g_autoptr (GByteArray) after = g_byte_array_new ();
+  gsize size, old_size;
+  const uint8_t *old = g_bytes_get_data (lists, &old_size), *data = g_bytes_get_data (update, &size);
+
+  if (wanted == NULL)
+    return NULL;
+  if (old_size > 0)
+    g_byte_array_append (after, old, (guint) old_size);
+  /* Of images alone, as the parser has seen to. */
+  for (gsize at = TIME_SIZE + read32 (data + TIME_SIZE); at < size; at += read32 (data + at + LIST_SIZE_AT)) {
+    guint start = after->len;
+
+    g_byte_array_append (after, data + at, LIST_HEADER);
+    for (gsize i = at + LIST_HEADER; i < at + read32 (data + at + LIST_SIZE_AT); i += SHA256_ENTRY)
+      if (!has_entry (old, old_size, data + i))
+        g_byte_array_append (after, data + i, SHA256_ENTRY);
+    if (after->len == start + LIST_HEADER)
+      g_byte_array_set_size (after, start);
+    else
+      write32 (after->data + start + LIST_SIZE_AT, after->len - start);
+  }
+  return g_byte_array_free_to_bytes (g_steal_pointer (&after));
 }

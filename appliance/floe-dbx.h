@@ -25,3 +25,7 @@ guint floe_dbx_count (const FloeDbx *dbx);
 gboolean floe_dbx_has (const FloeDbx *dbx, const FloeDigest *image);
 /* How many of WANTED are not in DBX. */
 guint floe_dbx_missing (const FloeDbx *dbx, const FloeDbx *wanted);
+
+/* What the variable holds after UPDATE was appended to LISTS, as the firmware of EDK II does it (AuthVariableLib): entries that are there already, owner and all, are
+ * left out, and lists of which nothing is left. Errors are those of the parsers above. */
+GBytes *floe_dbx_appended (GBytes *lists, GBytes *update, GError **error) FLOE_WARN_UNUSED;

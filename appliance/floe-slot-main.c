@@ -199,11 +199,11 @@ run_revoke (int argc, char **argv, GError **error)
 {
   g_auto (Place) place = { .dbx = -1 };
   g_autoptr (FloeSlot) slot = open_slot (&place, &revoke_command, REVOKES, argc, argv, error);
-  const FloeSlotFirmware firmware = { place.secure_boot, place.dbx, place.firmware_problem, floe_efivar_append };
   const char *path = place.revocations != NULL ? place.revocations : FLOE_SLOT_REVOCATIONS;
   g_autoptr (GError) problem = NULL;
   g_autoptr (GBytes) update = slot == NULL ? NULL : floe_file_read (path, FLOE_DBX_UPDATE_MAX, &problem);
-  g_autofree char *message = NULL;
+  g_autofree char *message = NULL, *sealed = update == NULL ? NULL : floe_slot_revoke_sealed (FLOE_SLOT_STATE_CONF, update);
+  const FloeSlotFirmware firmware = { place.secure_boot, place.dbx, place.firmware_problem, sealed, floe_efivar_append };
 
   if (slot == NULL && g_error_matches (*error, FLOE_ERROR, FLOE_ERROR_BUSY)) {
     g_printerr ("floe-slot: %s\n", (*error)->message);

@@ -74,38 +74,66 @@ spares_running (FloeSlot *slot, const FloeDbx *wanted, GError **error)
                          slot->options->running);
 }
 
-static FloeDbx *
-read_list (int dbx, GError **error)
+static gboolean
+append_to_list (const FloeSlotFirmware *firmware, GBytes *before, const FloeDbx *wanted, GBytes *update, GError **error)
 {
-  g_autoptr (GBytes) value = floe_efivar_get (dbx, error);
-  FloeDbx *list = value == NULL ? NULL : floe_dbx_parse (value, error);
+  g_autoptr (GBytes) expected = floe_dbx_appended (before, update, error), after = NULL;
+  g_autoptr (FloeDbx) list = NULL;
 
-  if (list == NULL)
-    g_prefix_error (error, "dbx: ");
-  return list;
+  if (expected == NULL || !firmware->append (firmware->dbx, update, error) || (after = floe_efivar_get (firmware->dbx, error)) == NULL ||
+      (list = floe_dbx_parse (after, error)) == NULL)
+    return FALSE;
+  if (floe_dbx_missing (list, wanted) > 0)
+    return floe_error_set (error, FLOE_ERROR_PEER, "the firmware said that it has taken the list, and %u of %u are not in it",
+                           floe_dbx_missing (list, wanted), floe_dbx_count (wanted));
+  return g_bytes_equal (after, expected) ||
+         floe_error_set (error, FLOE_ERROR_PEER, "the firmware has put the list together in a way of its own: if the TPM does not open the state at the next start, "
+                                                 "the recovery key does, once");
 }
 
 static gboolean
 hand_over (const FloeSlotFirmware *firmware, const FloeDbx *wanted, GBytes *update, char **message, GError **error)
 {
-  g_autoptr (FloeDbx) before = read_list (firmware->dbx, error), after = NULL;
+  g_autoptr (GBytes) value = floe_efivar_get (firmware->dbx, error);
+  g_autoptr (FloeDbx) before = value == NULL ? NULL : floe_dbx_parse (value, error);
 
-  if (before == NULL)
+  if (before == NULL) {
+    g_prefix_error (error, "dbx: ");
     return FALSE;
+  }
   if (floe_dbx_missing (before, wanted) == 0) {
     *message = g_strdup_printf ("firmware has all %u in its list already", floe_dbx_count (wanted));
     return TRUE;
   }
-  if (!firmware->append (firmware->dbx, update, error))
+  if (firmware->sealed != NULL)
+    return floe_error_set (error, FLOE_ERROR_REFUSED, "%s", firmware->sealed);
+  if (!append_to_list (firmware, value, wanted, update, error))
     return FALSE;
-  after = read_list (firmware->dbx, error);
-  if (after == NULL)
-    return FALSE;
-  if (floe_dbx_missing (after, wanted) > 0)
-    return floe_error_set (error, FLOE_ERROR_PEER, "the firmware said that it has taken the list, and %u of %u are not in it",
-                           floe_dbx_missing (after, wanted), floe_dbx_count (wanted));
   *message = g_strdup_printf ("firmware has taken %u into its list", floe_dbx_missing (before, wanted));
   return TRUE;
+}
+
+char *
+floe_slot_revoke_sealed (const char *path, GBytes *update)
+{
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autofree char *protection = NULL, *revocation = NULL, *problem = NULL;
+  char hex[FLOE_DIGEST_HEX_SIZE];
+  FloeDigest digest;
+
+  if (g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, NULL))
+    protection = g_key_file_get_string (file, "state", "protection", NULL);
+  if (protection == NULL)
+    return g_strdup ("what the state is sealed to cannot be told");
+  if (strcmp (protection, "tpm") != 0 || !g_key_file_get_boolean (file, "state", "secure_boot", NULL))
+    return NULL;
+  floe_digest_of (g_bytes_get_data (update, NULL), g_bytes_get_size (update), &digest);
+  floe_digest_to_hex (&digest, hex);
+  revocation = g_key_file_get_string (file, "state", "revocation", NULL);
+  if (g_strcmp0 (revocation, hex) == 0)
+    return NULL;
+  problem = g_key_file_get_string (file, "state", "seal_problem", NULL);
+  return g_strdup_printf ("the TPM would not open the state after it: %.200s", problem != NULL ? problem : "this start did not prepare for that");
 }
 
 static gboolean

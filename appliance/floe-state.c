@@ -3,9 +3,10 @@
  *
  * Theory of operation. It lies on the disk that the machine started from (/run/floe/boot.conf, by floe-start), which is found by its label in
  * that disk's partition table and nowhere else. It is LUKS2. Where there is a TPM, systemd-repart seals its key to PCR 11 by a signed policy:
- * kernel images signed with the same key open it, as they start; PCR 12 (a command line from outside, credentials) must be as it was. The
- * policy holds until systemd-pcrphase-sysinit alone, so nothing that runs later can unseal it again. A recovery key lies in a
- * second slot, and inside until the management server has it. Without a TPM the key lies beside it on the boot partition: that protects
+ * kernel images signed with the same key open it, as they start; PCR 12 (a command line from outside, credentials) must be as it was, and with
+ * Secure Boot PCR 7 as well (floe-seal.h says what of it changes, and how the seal follows). The policy holds until systemd-pcrphase-sysinit
+ * alone, so nothing that runs later can unseal it again. A recovery key lies in a second slot, and inside until the management server has it;
+ * a state that was opened by it is sealed to what it was opened on. Without a TPM the key lies beside it on the boot partition: that protects
  * nothing but a fast erasure, and /run/floe/state.conf says so for the screen. A partition is in the table only once it is whole, so a cut
  * first start is begun again.
  *
@@ -17,6 +18,7 @@
  * that does not open is never replaced by a new one. */
 
 #include "appliance/floe-gpt.h"
+#include "appliance/floe-seal.h"
 #include "appliance/floe-slot-record.h"
 #include "appliance/floe-state-ask.h"
 #include "common/floe-fd.h"
@@ -40,6 +42,7 @@
 #define BOOT "/boot"
 #define KEY_ON_BOOT "floe-state.key"
 #define TYPED "typed.key"
+#define TYPED_FILE "/run/floe/" TYPED
 #define ASK_TIMES 5
 #define RECOVERY "recovery-key"
 #define SIGNATURE "/run/systemd/tpm2-pcr-signature.json"
@@ -51,8 +54,13 @@ typedef struct {
   char *disk;
   char *esp;
   char *state; /* NULL: there is none yet */
-  gboolean tpm;
+  gboolean has_tpm; /* this machine, one that we can seal to */
+  gboolean tpm;     /* the state is sealed to one */
   gboolean created;
+  gboolean typed;   /* TYPED_FILE has opened it */
+  FloeSealTarget target; /* with has_tpm */
+  gboolean prepared;
+  char *seal_problem; /* NULL: none */
 } Place;
 
 static void
@@ -61,6 +69,8 @@ place_clear (Place *place)
   g_free (place->disk);
   g_free (place->esp);
   g_free (place->state);
+  floe_seal_target_clear (&place->target);
+  g_free (place->seal_problem);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Place, place_clear)
 
@@ -115,8 +125,24 @@ read_place (Place *place, GError **error)
     return FALSE;
   place->disk = g_strconcat ("/dev/", disk, NULL);
   place->esp = g_strconcat ("/dev/", esp, NULL);
-  place->tpm = access ("/dev/tpmrm0", F_OK) == 0 && access (SIGNATURE, R_OK) == 0 && access (PUBLIC_KEY, R_OK) == 0;
+  place->has_tpm = access ("/dev/tpmrm0", F_OK) == 0 && access (SIGNATURE, R_OK) == 0 && access (PUBLIC_KEY, R_OK) == 0;
   return find_state (place, error);
+}
+
+/* What cannot be told now keeps nobody from a state that was sealed before. */
+static gboolean
+read_target (Place *place, GError **error)
+{
+  g_autoptr (GError) problem = NULL;
+
+  if (!place->has_tpm || floe_seal_target ("", &place->target, &problem))
+    return TRUE;
+  if (place->state == NULL) {
+    g_propagate_prefixed_error (error, g_steal_pointer (&problem), "what to seal the state to cannot be told: ");
+    return FALSE;
+  }
+  place->seal_problem = g_strdup (problem->message);
+  return TRUE;
 }
 
 /* Read-only but while something is written: FAT has no journal. */
@@ -166,14 +192,15 @@ write_key_on_boot (const Place *place, GError **error)
 static gboolean
 create (Place *place, GError **error)
 {
+  g_autofree char *values = floe_seal_pcrs (&place->target, FALSE), *pcrs = g_strconcat ("--tpm2-pcrs=", values, NULL);
   const char *sealed[] = { "/usr/bin/systemd-repart", "--dry-run=no", "--definitions=/usr/share/floe/repart/tpm", "--key-file=" KEY_FILE,
-                           "--tpm2-device=auto", "--tpm2-pcrs=12", "--tpm2-public-key=" PUBLIC_KEY, "--tpm2-public-key-pcrs=11",
+                           "--tpm2-device=auto", pcrs, "--tpm2-public-key=" PUBLIC_KEY, "--tpm2-public-key-pcrs=11",
                            "--no-pager", "--no-legend", place->disk, NULL };
   const char *plain[] = { "/usr/bin/systemd-repart", "--dry-run=no", "--definitions=/usr/share/floe/repart/key", "--key-file=" KEY_FILE,
                           "--no-pager", "--no-legend", place->disk, NULL };
 
   /* The key is durable before anything is locked with it. */
-  if (!make_key (error) || (!place->tpm && !write_key_on_boot (place, error)) || !run (place->tpm ? sealed : plain, error) ||
+  if (!make_key (error) || (!place->has_tpm && !write_key_on_boot (place, error)) || !run (place->has_tpm ? sealed : plain, error) ||
       !find_state (place, error))
     return FALSE;
   if (place->state == NULL)
@@ -192,39 +219,37 @@ attach (const Place *place, const char *key_file, const char *options, GError **
 
 /* By the recovery key in somebody's hands, because of REASON. What he types is tried by the lock itself, which costs time. */
 static gboolean
-open_by_hand (const Place *place, const GError *reason, GError **error)
+open_by_hand (Place *place, const GError *reason, GError **error)
 {
   floe_autofd run_floe = floe_dir_open ("/run/floe", error);
   g_autofree char *why = g_strdup (reason->message);
-  gboolean done = FALSE;
 
-  for (int i = 0; run_floe >= 0 && !done && i < ASK_TIMES; i++) {
+  for (int i = 0; run_floe >= 0 && !place->typed && i < ASK_TIMES; i++) {
     g_autoptr (GError) problem = NULL;
     char *key = floe_state_ask_key (why, &problem);
 
-    done = key != NULL && floe_file_replace_at (run_floe, TYPED, key, strlen (key), 0600, &problem) &&
-           attach (place, "/run/floe/" TYPED, "luks,headless=yes,tries=1,discard", &problem);
-    unlinkat (run_floe, TYPED, 0);
+    place->typed = key != NULL && floe_file_replace_at (run_floe, TYPED, key, strlen (key), 0600, &problem) &&
+                   attach (place, TYPED_FILE, "luks,headless=yes,tries=1,discard", &problem);
     if (key == NULL)
       break;
     floe_state_key_free (key);
     g_free (why);
     why = g_strdup ("That is not the recovery key of this machine.");
   }
-  if (!done && error != NULL && *error == NULL)
+  if (!place->typed && error != NULL && *error == NULL)
     *error = g_error_copy (reason);
-  return done;
+  return place->typed;
 }
 
 /* Which lock it has is the boot partition's to say only where it would not open by the TPM anyway. */
 static gboolean
 open_state (Place *place, GError **error)
 {
-  gboolean has_key = access (BOOT "/" KEY_ON_BOOT, R_OK) == 0, done, has_tpm = place->tpm;
+  gboolean has_key = access (BOOT "/" KEY_ON_BOOT, R_OK) == 0, done;
   g_autoptr (GError) reason = NULL;
 
   place->tpm = !has_key;
-  if (!has_tpm && !has_key) {
+  if (!place->has_tpm && !has_key) {
     floe_error_set (&reason, FLOE_ERROR_UNVERIFIED, "%s is sealed to a TPM that this machine does not have", place->state);
     return open_by_hand (place, reason, error);
   }
@@ -234,7 +259,8 @@ open_state (Place *place, GError **error)
     done = attach (place, "none", "luks,tpm2-device=auto,tpm2-signature=" SIGNATURE ",headless=yes,tries=1,token-timeout=60,discard", &reason);
   if (done)
     return TRUE;
-  g_prefix_error (&reason, "%s does not open on this machine (another TPM, another firmware setting, or a changed disk): ", place->state);
+  g_prefix_error (&reason, "%s does not open on this machine (%sanother TPM, another firmware setting, or a changed disk): ", place->state,
+                  place->has_tpm && !place->target.secure_boot ? "Secure Boot is off, " : "");
   return open_by_hand (place, reason, error);
 }
 
@@ -359,6 +385,25 @@ offer_recovery_key (int floe, int run_floe, GError **error)
   return TRUE;
 }
 
+/* So that the next start opens it, too. That it fails is told, and the state is open all the same. */
+static void
+keep_seal (Place *place)
+{
+  floe_autofd floe = floe_dir_open ("/var/lib/floe", NULL);
+  const FloeSeal seal = { .dir = floe, .device = place->state, .key_file = place->created ? KEY_FILE : place->typed ? TYPED_FILE : NULL,
+                          .created = place->created, .typed = place->typed, .run = run };
+  g_autoptr (GError) error = NULL;
+
+  if (!place->tpm || !place->has_tpm)
+    return;
+  if (place->seal_problem == NULL && !floe_seal_keep (&seal, &place->target, &place->prepared, &error))
+    place->seal_problem = g_strdup (error->message);
+  if (place->seal_problem == NULL)
+    place->seal_problem = g_strdup (place->target.problem);
+  if (place->seal_problem != NULL)
+    g_printerr ("the state's seal: %s\n", place->seal_problem);
+}
+
 static gboolean
 fill_state (const Place *place, GError **error)
 {
@@ -374,14 +419,24 @@ fill_state (const Place *place, GError **error)
   return TRUE;
 }
 
+/* /run/floe/state.conf: for the screen, how the state is protected; for floe-slot, whether firmware's list may change (floe-slot-revoke.h). */
 static gboolean
 say_how (const Place *place, GError **error)
 {
   floe_autofd run_floe = floe_dir_open ("/run/floe", error);
-  g_autofree char *text = g_strdup_printf ("[state]\nprotection=%s\ncreated=%s\n", place->tpm ? "tpm" : "none",
-                                           place->created ? "true" : "false");
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autofree char *text = NULL;
+  gsize size;
 
-  return run_floe >= 0 && floe_file_replace_at (run_floe, "state.conf", text, strlen (text), 0644, error);
+  g_key_file_set_string (file, "state", "protection", place->tpm ? "tpm" : "none");
+  g_key_file_set_boolean (file, "state", "created", place->created);
+  g_key_file_set_boolean (file, "state", "secure_boot", place->tpm && (place->target.secure_boot || place->seal_problem != NULL));
+  if (place->prepared && place->target.revocation[0] != 0)
+    g_key_file_set_string (file, "state", "revocation", place->target.revocation);
+  if (place->seal_problem != NULL)
+    g_key_file_set_string (file, "state", "seal_problem", place->seal_problem);
+  text = g_key_file_to_data (file, &size, NULL);
+  return run_floe >= 0 && floe_file_replace_at (run_floe, "state.conf", text, size, 0644, error);
 }
 
 static gboolean
@@ -390,16 +445,20 @@ set_up (GError **error)
   g_auto (Place) place = { .disk = NULL };
   gboolean done;
 
-  if (!read_place (&place, error) || !mount_boot (&place, FALSE, error) || (place.state == NULL && !create (&place, error)))
+  if (!read_place (&place, error) || !read_target (&place, error) || !mount_boot (&place, FALSE, error) ||
+      (place.state == NULL && !create (&place, error)))
     return FALSE;
   done = open_state (&place, error) && mount_state (error);
   if (done && !check_version (error)) {
     close_state ();
     done = FALSE;
   }
-  done = done && fill_state (&place, error) && say_how (&place, error);
+  done = done && fill_state (&place, error);
+  if (done)
+    keep_seal (&place);
   unlink (KEY_FILE);
-  return done;
+  unlink (TYPED_FILE);
+  return done && say_how (&place, error);
 }
 
 int

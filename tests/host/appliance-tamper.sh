@@ -8,18 +8,19 @@
 #
 # That "ran" can be seen is shown by disks that are good, and by the same attacks where nothing is in their way: without Secure Boot.
 #
-# Steps, each of which makes what it needs: good firmware slots foreign entry closed older revoked recovery; with --long also bytes additions random, the last with
+# Steps, each of which makes what it needs: good firmware slots foreign entry closed older revoked sealed recovery; with --long also bytes additions random, the last with
 # FLOE_TAMPER_STARTS (20) starts. FLOE_STEPS names those to be run. Pictures of the screen are in build/appliance/tamper-*.png.
 before_sandbox() {
   . "$SOURCE/packaging/lib/endpoint.sh"
   . "$SOURCE/tests/lib/appliance.sh"
   appliance_prepare
+  TPM_TREE=$(trixie_tree tpm tpm2-tools libtss2-tcti-swtpm0t64 libtss2-rc0t64 systemd-cryptsetup) || die 'a tree with tools for a TPM'
   # One key is all of these machines' keys: also the one that may change firmware's lists.
   local key=$APPLIANCE_DEBUG.keys/sign.key certificate=$APPLIANCE_DEBUG.keys/sign.crt
   APPLIANCE_OLD=$(appliance_image old --version 1 --sign-key "$key" --sign-cert "$certificate") || die 'an image for release of an older version'
   APPLIANCE_NEWER=$(appliance_image newer --debug --sign-key "$key" --sign-cert "$certificate" --kek-key "$key" --kek-cert "$certificate" \
     --revoke "$APPLIANCE_OLD.d") || die 'an image of a newer version, which revokes the older one'
-  export APPLIANCE_OLD APPLIANCE_NEWER
+  export APPLIANCE_OLD APPLIANCE_NEWER TPM_TREE
 }
 . "$(dirname "$0")/../lib/host.sh"
 . "$SOURCE/packaging/lib/endpoint.sh"
@@ -45,6 +46,9 @@ good() {
   runs good 'an untouched disk under Secure Boot'
   appliance_wait "$APPLIANCE_PATIENCE" 'the shell of the debug image' "$shell"
   appliance_has 'the state is sealed to the TPM' 'cat /run/floe/state.conf' '^protection=tpm'
+  appliance_has 'and to Secure Boot, now and once firmware has the list' 'cat /run/floe/state.conf; cat /var/lib/floe/seal.conf' '^next=[0-9a-f]{64}'
+  appliance_shell 'od -An -v -tx1 /sys/kernel/security/tpm0/binary_bios_measurements' 300 | grep -xE '( [0-9a-f]{2})+' |
+    python3 -c 'import sys; sys.stdout.buffer.write(bytes.fromhex(sys.stdin.read()))' >good.events
   appliance_has 'the version is found good' 'mkdir -p /var/lib/floe/chunks; floe-slot good && sync && echo floe-good' '^floe-good'
   appliance_has 'firmware has the older version in its list' 'systemctl start floe-slot-revoke; journalctl -o cat -u floe-slot-revoke' \
     'firmware has (taken|all) 1 in'
@@ -272,6 +276,32 @@ revoked() {
   disk_done revoked
 }
 
+# -- The same PC and TPM, and the signed image, with Secure Boot switched off; and somebody else's system that tells the TPM what the signed image would --------
+sealed() {
+  good
+  # What firmware has taken into its list is what the state was sealed for beforehand: it opens, and is sealed to that alone.
+  disk_of sealed good
+  secure sealed good.vars
+  runs sealed 'the start after firmware has taken the list'
+  appliance_wait "$APPLIANCE_PATIENCE" 'the shell of the debug image' "$shell"
+  appliance_has 'the TPM has opened the state' 'cat /run/floe/state.conf' '^protection=tpm'
+  ! appliance_shell 'grep -q ^next= /var/lib/floe/seal.conf' 60 || tamper_wrong 'sealed: the seal of before is there still'
+  appliance_shell 'sync' 60 >/dev/null || true
+  appliance_stop
+  disk_of unsecured good
+  insecure unsecured
+  refused unsecured "$closed"
+  CASES=$((CASES + 1))
+  tamper_unseals on good ||
+    tamper_wrong "sealed: what extends the TPM as the signed image would does not open the state with Secure Boot either, so the case shows nothing: $(tail -n 3 forged.on)"
+  if tamper_unseals off good; then
+    RAN=$((RAN + 1))
+    say 'sealed: THE STATE OPENED to a system of somebody else without Secure Boot'
+  else
+    say "sealed: a forged start has the state opened with Secure Boot's register, and not without ($SECONDS s): $(tail -n 1 forged.off)"
+  fi
+}
+
 # -- Beside another TPM: opened by whoever has the recovery key, and by nothing else -----------------------------------------------
 recovery() {
   local key found
@@ -285,20 +315,51 @@ recovery() {
   found=$(tamper_until recovery "$APPLIANCE_PATIENCE" "$closed.*Type its 64 digits")
   appliance_picture tamper-recovery-asked
   [ "$found" = screen ] || { appliance_stop; tamper_judge recovery; tamper_wrong "beside another TPM, no reason and nobody asks for the recovery key: $found"; return 0; }
-  type_line "$(tr '0-9a-f' '1-9a-f0' <<<"${key:0:1}")${key:1}"
+  type_key "$(tr '0-9a-f' '1-9a-f0' <<<"${key:0:1}")${key:1}"
   found=$(tamper_until recovery "$APPLIANCE_PATIENCE" 'is not the recovery key')
   appliance_picture tamper-recovery-wrong
   [ "$found" = screen ] || tamper_wrong "a wrong recovery key is not refused on the screen: $found"
   tamper_judge recovery
-  type_line "$key"
+  type_key "$key"
   found=$(tamper_until recovery "$APPLIANCE_PATIENCE" 'Floe does not start')
   [ "$found" = ran ] || { appliance_picture tamper-recovery-right || true; tamper_wrong "the recovery key does not open the state: $found"; }
-  appliance_stop
   say "recovery: the key opens the state beside another TPM ($SECONDS s)"
+  # From here on it is that TPM's.
+  appliance_wait "$APPLIANCE_PATIENCE" 'the shell of the debug image' "$shell"
+  appliance_has 'sealed to this TPM' 'systemctl is-active sysinit.target; grep seal_problem /run/floe/state.conf; sync' '^active'
+  appliance_stop
+  tamper_note recovery
+  appliance_start recovery stranger
+  found=$(tamper_until recovery "$APPLIANCE_PATIENCE" "Type its 64 digits|Floe does not start")
+  [ "$found" = ran ] || { appliance_picture tamper-recovery-again || true; tamper_wrong "the TPM that the key was typed beside does not open the state: $found"; }
+  appliance_stop
+  say "recovery: that TPM opens it from then on ($SECONDS s)"
 }
-type_line() {
-  appliance_type "$1"
+# type_key DIGITS: into the question, eight at a time, each seen on the screen before the next: a machine that is slow loses keys (its keyboard holds 64 changes), and a
+# person looks at what he types. What was lost is typed again after backspaces.
+type_key() {
+  local typed= end=$((SECONDS + APPLIANCE_PATIENCE)) part
+  while [ ${#typed} -lt ${#1} ]; do
+    part=${1:${#typed}:8}
+    appliance_type "$part"
+    until_typed "$typed$part" || {
+      [ $SECONDS -lt $end ] || { appliance_picture tamper-typed || true; die 'what is typed into the question for the recovery key does not come'; }
+      for _ in $(seq ${#1}); do appliance_key backspace; sleep 0.2; done
+      typed=
+      continue
+    }
+    typed+=$part
+  done
   appliance_key ret
+}
+# until_typed DIGITS: whether they are the last that the screen shows, within a time in which keys that were not lost come.
+until_typed() {
+  for _ in $(seq 60); do
+    appliance_qmp screendump "{\"filename\":\"$WORK/screen.ppm\"}" >/dev/null
+    python3 "$SOURCE/tests/lib/screen-text.py" $TAMPER_FONT "$WORK/screen.ppm" | tr -d ' ' | grep -v '^$' | tail -n 1 | quietly grep -x "$1" && return
+    sleep 0.5
+  done
+  return 1
 }
 
 # == Only with --long ================================================================================================================
@@ -443,7 +504,7 @@ random_runs() {
 }
 
 tamper_enrol
-for step in ${FLOE_STEPS:-good firmware slots foreign entry closed older revoked recovery ${FLOE_LONG:+bytes additions random}}; do
+for step in ${FLOE_STEPS:-good firmware slots foreign entry closed older revoked sealed recovery ${FLOE_LONG:+bytes additions random}}; do
   say "-- $step ($SECONDS s)"
   $step
 done

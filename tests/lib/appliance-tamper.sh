@@ -186,3 +186,31 @@ runs() {
   appliance_picture "tamper-$1" || true
   if [ "$found" = ran ]; then say "$2: ran ($SECONDS s)"; else tamper_wrong "$2 is not recognised as one that runs: $found; tamper-$1.png"; fi
 }
+
+# -- A TPM in somebody's hands ----------------------------------------------------------------------------------------
+# tamper_unseals on|off NAME: whether the TPM of NAME gives the key of its disk's state to a system of somebody else's that extends it as the signed image would
+# (tpm-forge.py), with Secure Boot or without. NAME.events is what firmware wrote down of a start. TPM_TREE has the tools; forged.on, forged.off: what they said.
+tamper_unseals() {
+  local server status=0
+  rm -rf forged.tpm forged.sock forged.state
+  cp -r "$2.tpm" forged.tpm
+  dd if="$2.disk" of=forged.state iflag=skip_bytes,count_bytes skip="$(tamper_where "$2.disk" floe-state)" count=16M bs=1M status=none
+  truncate -s 256M forged.state
+  python3 "$SOURCE/tests/lib/tpm-forge.py" "$APPLIANCE_NEWER.d/floe.efi" "$2.events" "$1" forged.json >forged.digests || die 'what to extend the TPM by'
+  swtpm socket --tpm2 --tpmstate dir="$WORK/forged.tpm" --server type=unixio,path="$WORK/forged.sock" --ctrl type=unixio,path="$WORK/forged.sock.ctrl" \
+    --flags not-need-init,startup-clear >forged.swtpm 2>&1 & server=$!
+  wait_for 10 swtpm test -S forged.sock
+  unshare --mount bash -euc '
+    mount -t tmpfs tmpfs "$1/run"
+    mkdir "$1/run/systemd" "$1/run/exchange"
+    cp "$2/forged.json" "$1/run/systemd/tpm2-pcr-signature.json"
+    mount --bind "$2" "$1/run/exchange"
+    exec chroot "$1" bash -euc "
+      tpm=swtpm:path=/run/exchange/forged.sock
+      while read -r digest; do tpm2_pcrextend -T \$tpm \$digest; done </run/exchange/forged.digests
+      systemd-cryptenroll --unlock-tpm2-device=\$tpm --recovery-key /run/exchange/forged.state"
+  ' bash "$TPM_TREE" "$WORK" >"forged.$1" 2>&1 </dev/null || status=$?
+  kill $server 2>/dev/null || true
+  wait $server 2>/dev/null || true
+  return $status
+}

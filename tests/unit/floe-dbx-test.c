@@ -71,6 +71,45 @@ test_update (void)
   expect (floe_dbx_parse_update (none, &error), &error, FLOE_ERROR_INVALID);
 }
 
+/* As the firmware of EDK II puts it together: what is there already is left out, by all 48 bytes of it. */
+static void
+test_appended (void)
+{
+  const FloeDigest images[] = { digest (1), digest (2), digest (3) };
+  g_autoptr (GByteArray) lists = g_byte_array_new (), wanted = g_byte_array_new ();
+  g_autoptr (GBytes) before = NULL, nothing = g_bytes_new_static ("", 0), update = dbx_forge_update (images, 3), after = NULL, again = NULL, first = NULL;
+  g_autoptr (GBytes) other_owner = NULL, both = NULL, junk = g_bytes_new_static ("junk", 4);
+  GError *error = NULL;
+
+  dbx_forge_others (lists, 1, 7);
+  dbx_forge_images (lists, images + 1, 1);
+  before = g_bytes_new (lists->data, lists->len);
+  g_byte_array_append (wanted, lists->data, lists->len);
+  {
+    const FloeDigest news[] = { images[0], images[2] };
+
+    dbx_forge_images (wanted, news, 2);
+  }
+  after = floe_dbx_appended (before, update, &error);
+  g_assert_no_error (error);
+  g_assert_cmpmem (g_bytes_get_data (after, NULL), g_bytes_get_size (after), wanted->data, wanted->len);
+  again = floe_dbx_appended (after, update, &error);
+  g_assert_true (g_bytes_equal (again, after));
+  first = floe_dbx_appended (nothing, update, &error);
+  g_assert_cmpuint (g_bytes_get_size (first), ==, 28 + 3 * 48);
+  /* The same image by another owner's word is another entry. */
+  lists->data[lists->len - 33] ^= 1;
+  other_owner = g_bytes_new (lists->data, lists->len);
+  both = floe_dbx_appended (other_owner, update, &error);
+  g_assert_cmpuint (g_bytes_get_size (both), ==, lists->len + 28 + 3 * 48);
+  g_assert_null (floe_dbx_appended (junk, update, &error));
+  g_assert_error (error, FLOE_ERROR, FLOE_ERROR_INVALID);
+  g_clear_error (&error);
+  g_assert_null (floe_dbx_appended (before, junk, &error));
+  g_assert_error (error, FLOE_ERROR, FLOE_ERROR_INVALID);
+  g_clear_error (&error);
+}
+
 /* Cut off anywhere but between two lists, it is none. */
 static void
 test_short (void)
@@ -174,6 +213,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/dbx/reads", test_reads);
   g_test_add_func ("/dbx/update", test_update);
+  g_test_add_func ("/dbx/appended", test_appended);
   g_test_add_func ("/dbx/short", test_short);
   g_test_add_func ("/dbx/refuses", test_refuses);
   g_test_add_func ("/dbx/bits", test_bits);

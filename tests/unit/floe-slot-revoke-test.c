@@ -21,7 +21,7 @@
 /* A world whose kernel images are images, and a directory in place of efivarfs. */
 typedef struct {
   SlotWorld *slots;
-  char *efivars, *dbx;
+  char *efivars, *dbx, *state_conf;
   FloeDigest kernels[SLOT_WORLD_VERSIONS + 1];
 } World;
 
@@ -31,6 +31,7 @@ world_clear (World *world)
   slot_world_free (world->slots);
   g_free (world->efivars);
   g_free (world->dbx);
+  g_free (world->state_conf);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (World, world_clear)
 
@@ -62,6 +63,12 @@ put_variable (World *world, const char *name, const void *data, gsize size)
   g_assert_true (g_file_set_contents (path, (const char *) file->data, file->len, NULL));
 }
 
+static void
+sealed_as (World *world, const char *text)
+{
+  g_assert_true (g_file_set_contents (world->state_conf, text, -1, NULL));
+}
+
 /* Versions 1 to 3; RUNNING runs. */
 static gboolean
 world_make (World *world, int running, int other)
@@ -79,8 +86,10 @@ world_make (World *world, int running, int other)
   slot_world_install (world->slots, running, other);
   world->efivars = g_build_filename (world->slots->path, "efivars", NULL);
   world->dbx = g_build_filename (world->efivars, DBX, NULL);
+  world->state_conf = g_build_filename (world->slots->path, "state.conf", NULL);
   g_assert_cmpint (g_mkdir (world->efivars, 0755), ==, 0);
   put_variable (world, SECURE_BOOT, "\1", 1);
+  sealed_as (world, "[state]\nprotection=none\n");
   return TRUE;
 }
 
@@ -88,20 +97,50 @@ world_make (World *world, int running, int other)
 
 static guint asked;
 
-/* Takes what it is given, as firmware does that finds it signed. */
+/* Takes LIST, one of images, as it is. */
+static void
+take (int dbx, const guint8 *list, gsize size)
+{
+  off_t end = lseek (dbx, 0, SEEK_END);
+
+  asked++;
+  if (end == 0)
+    g_assert_cmpint (pwrite (dbx, "\x27\0\0\0", 4, 0), ==, 4);
+  g_assert_cmpint (pwrite (dbx, list, size, MAX (end, 4)), ==, (gssize) size);
+}
+
+#define UPDATE_HEAD (16 + 24 + DBX_FORGE_SIGNATURE)
+#define LIST_HEAD 28
+#define ENTRY 48
+
+/* Takes what it is given, as firmware does that finds it signed: without what it has. */
 static gboolean
 takes (int dbx, GBytes *update, GError **error)
 {
-  gsize size, head;
+  g_autoptr (GBytes) before = floe_efivar_get (dbx, error);
+  g_autoptr (GByteArray) list = g_byte_array_new ();
+  gsize size, old_size;
+  const guint8 *data = g_bytes_get_data (update, &size), *old = g_bytes_get_data (before, &old_size);
+
+  g_byte_array_append (list, data + UPDATE_HEAD, LIST_HEAD);
+  for (gsize at = UPDATE_HEAD + LIST_HEAD; at < size; at += ENTRY)
+    if (old_size == 0 || memmem (old, old_size, data + at, ENTRY) == NULL)
+      g_byte_array_append (list, data + at, ENTRY);
+  list->data[16] = (guint8) list->len;
+  g_assert_cmpuint (list->len, <, 256);
+  take (dbx, list->data, list->len);
+  return TRUE;
+}
+
+/* With what it has. */
+static gboolean
+doubles (int dbx, GBytes *update, GError **error)
+{
+  gsize size;
   const guint8 *data = g_bytes_get_data (update, &size);
-  off_t end = lseek (dbx, 0, SEEK_END);
 
   (void) error;
-  asked++;
-  head = 16 + 24 + DBX_FORGE_SIGNATURE;
-  if (end == 0)
-    g_assert_cmpint (pwrite (dbx, "\x27\0\0\0", 4, 0), ==, 4);
-  g_assert_cmpint (pwrite (dbx, data + head, size - head, MAX (end, 4)), ==, (gssize) (size - head));
+  take (dbx, data + UPDATE_HEAD, size - UPDATE_HEAD);
   return TRUE;
 }
 
@@ -126,8 +165,9 @@ static gboolean
 revokes (World *world, gboolean (*append) (int, GBytes *, GError **), GBytes *update, char **message, GError **error)
 {
   FloeSlotOptions options = world->slots->options;
+  g_autofree char *sealed = update == NULL ? NULL : floe_slot_revoke_sealed (world->state_conf, update);
   g_autoptr (GError) problem = NULL;
-  FloeSlotFirmware firmware = { .dbx = -1, .append = append };
+  FloeSlotFirmware firmware = { .dbx = -1, .sealed = sealed, .append = append };
   g_autoptr (FloeSlot) slot = NULL;
   gboolean done;
 
@@ -242,6 +282,70 @@ test_beside_others (void)
   found_good (&world);
   expect (&world, takes, update, "has taken 1", 1);
   g_assert_true (is_forbidden (&world, 1) && is_forbidden (&world, 2) && !is_forbidden (&world, 3));
+}
+
+/* A firmware that makes something else of it is not what the state was sealed for: that is told, once. */
+static void
+test_put_together (void)
+{
+  g_auto (World) world = { NULL };
+  g_autoptr (GBytes) update = NULL;
+  g_autoptr (GByteArray) lists = g_byte_array_new ();
+
+  if (!world_make (&world, 3, 2))
+    return;
+  dbx_forge_images (lists, &world.kernels[1], 1);
+  put_variable (&world, DBX, lists->data, lists->len);
+  update = dbx_forge_update (world.kernels + 1, 2);
+  found_good (&world);
+  expect_failure (&world, doubles, update, FLOE_ERROR_PEER, 1);
+  expect (&world, takes, update, "has all 2", 0);
+}
+
+/* The list changes what the TPM opens the state by: it is handed over only when that was seen to. */
+static void
+test_sealed (void)
+{
+  static const char *const not_yet[] = {
+    "[state]\nprotection=tpm\nsecure_boot=true\n",
+    "[state]\nprotection=tpm\nsecure_boot=true\nrevocation=\n",
+    "[state]\nprotection=tpm\nsecure_boot=true\nrevocation=0000000000000000000000000000000000000000000000000000000000000000\n",
+    "[state]\nprotection=tpm\nsecure_boot=true\nseal_problem=the firmware has no log\n",
+    "[state]\n",
+    "nothing",
+  };
+  g_auto (World) world = { NULL };
+  g_autoptr (GBytes) update = NULL;
+  g_autofree char *said = NULL, *text = NULL;
+  char hex[FLOE_DIGEST_HEX_SIZE];
+  FloeDigest digest;
+
+  if (!world_make (&world, 2, 1))
+    return;
+  update = dbx_forge_update (&world.kernels[1], 1);
+  found_good (&world);
+  for (gsize i = 0; i < G_N_ELEMENTS (not_yet); i++) {
+    sealed_as (&world, not_yet[i]);
+    expect_failure (&world, takes, update, FLOE_ERROR_REFUSED, 0);
+    g_free (said);
+    said = told (&world);
+    g_assert_true ((i == 3) == (strstr (said, "no log") != NULL));
+  }
+  g_assert_cmpint (g_unlink (world.state_conf), ==, 0);
+  expect_failure (&world, takes, update, FLOE_ERROR_REFUSED, 0);
+  g_assert_false (is_forbidden (&world, 1));
+  /* A seal without PCR 7. */
+  sealed_as (&world, "[state]\nprotection=tpm\nsecure_boot=false\n");
+  expect (&world, takes, update, "has taken 1", 1);
+  g_assert_cmpint (g_unlink (world.dbx), ==, 0);
+  floe_digest_of (g_bytes_get_data (update, NULL), g_bytes_get_size (update), &digest);
+  floe_digest_to_hex (&digest, hex);
+  text = g_strdup_printf ("[state]\nprotection=tpm\nsecure_boot=true\nrevocation=%s\n", hex);
+  sealed_as (&world, text);
+  expect (&world, takes, update, "has taken 1", 1);
+  /* And nothing is in the way of what firmware has. */
+  sealed_as (&world, not_yet[0]);
+  expect (&world, takes, update, "has all 1", 0);
 }
 
 static void
@@ -405,6 +509,8 @@ main (int argc, char **argv)
   g_log_set_always_fatal (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL);
   g_test_add_func ("/slot-revoke/once", test_once);
   g_test_add_func ("/slot-revoke/beside-others", test_beside_others);
+  g_test_add_func ("/slot-revoke/put-together", test_put_together);
+  g_test_add_func ("/slot-revoke/sealed", test_sealed);
   g_test_add_func ("/slot-revoke/no-secure-boot", test_no_secure_boot);
   g_test_add_func ("/slot-revoke/firmware-fails", test_firmware_fails);
   g_test_add_func ("/slot-revoke/never-itself", test_never_itself);
