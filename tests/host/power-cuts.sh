@@ -145,6 +145,8 @@ while [ $done -lt "$cuts" ]; do
   fi
   [ ! -e vm/installed ] || [ "$version" = $published ] || problem "version $published was said to be installed, and $version starts"
   running=$version
+  # What a long run that is ended early has shown.
+  [ $((done % 10)) != 0 ] || say "$done cuts, $failures failures, $acknowledged chunks acknowledged ($SECONDS s)"
 done
 say "$cut_before cuts before an update was done, $cut_after after, the rest while chunks streamed; version $running at the end"
 figure power_cuts $done
