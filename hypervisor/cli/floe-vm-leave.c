@@ -158,6 +158,7 @@ floe_vm_run_return (int argc, char **argv, GError **error)
   const gint64 deadline = g_get_monotonic_time () + POLICY_SECONDS * G_USEC_PER_SEC;
   g_autoptr (GError) local = NULL;
   g_autoptr (GPtrArray) ids = NULL;
+  gboolean answered = FALSE;
 
   if (!floe_cli_parse (&self, none, 1, &argc, &argv, error))
     return FALSE;
@@ -171,12 +172,17 @@ floe_vm_run_return (int argc, char **argv, GError **error)
   while (ids->len > 0) {
     g_autoptr (GPtrArray) machines = floe_vm_list_machines (NULL);
 
-    if (machines != NULL)
+    if (machines != NULL) {
+      answered = TRUE;
       resume_known (machines, ids);
+    }
     if (ids->len == 0 || g_get_monotonic_time () >= deadline)
       break;
     g_usleep (LOOK_US);
   }
+  /* A version of the appliance whose daemon does not start: the one before it, which the endpoint falls back to, resumes them. */
+  if (ids->len > 0 && !answered)
+    return floe_error_set (error, FLOE_ERROR_CANCELLED, "floe-hypervisord is not on the system bus: %s stays for the next start", argv[1]);
   for (guint i = 0; i < ids->len; i++)
     tell (ids->pdata[i], "not resumed: no policy has named it so far", NULL);
   return unlink (argv[1]) == 0 || floe_error_set_errno (error, errno, "remove %s", argv[1]);
