@@ -10,7 +10,7 @@
 # appliance_prepare sets APPLIANCE_DEBUG: the image made with --debug, by the content of packages, trees and options; and APPLIANCE_SERVER (below).
 # A machine NAME has: NAME.disk (what it writes over the image), NAME.tpm/, NAME.vars, NAME.serial (what came on its serial line since it was started), NAME.qmp. One runs at
 # a time. Settings before appliance_start: APPLIANCE_MEMORY (MiB, 2048), APPLIANCE_ARGS (array, more for QEMU), APPLIANCE_FIRMWARE (a file of OVMF's),
-# APPLIANCE_NETWORK (none: no cable, and no appliance_world).
+# APPLIANCE_NETWORK (none: no cable, and no appliance_world), APPLIANCE_TRANSLATED (MiB of translated code that TCG keeps).
 
 . "$SOURCE/tests/lib/debian13.sh"
 . "$SOURCE/tests/lib/trixie.sh"
@@ -107,8 +107,8 @@ appliance_start() {
   # Firmware with Secure Boot keeps its variables in memory that only its own mode reaches.
   case $code in *secboot*) machine=q35,smm=on trusted+=(-global driver=cfi.pflash01,property=secure,value=on) ;; esac
   # TCG does "fast strings" byte by byte: with them, memory is cleared at a tenth of the speed.
-  ${world[@]+"${world[@]}"} qemu-system-x86_64 -nodefaults -no-user-config -M $machine -accel tcg,thread=multi -cpu max,-erms,-fsrm -smp 1 -m "${APPLIANCE_MEMORY:-2048}" \
-    -display none -rtc base=utc \
+  ${world[@]+"${world[@]}"} qemu-system-x86_64 -nodefaults -no-user-config -M $machine -accel "tcg,thread=multi,tb-size=${APPLIANCE_TRANSLATED:-0}" -cpu max,-erms,-fsrm \
+    -smp 1 -m "${APPLIANCE_MEMORY:-2048}" -display none -rtc base=utc \
     -drive if=pflash,unit=0,format=raw,readonly=on,file="$code" -drive if=pflash,unit=1,format=raw,file="$WORK/$name.vars" \
     -drive if=none,id=disk,format=raw,file="$WORK/$name.disk",discard=unmap -device virtio-blk-pci,drive=disk,bootindex=1 \
     -device virtio-vga,xres=1280,yres=800 -device virtio-keyboard-pci -device virtio-tablet-pci -device virtio-rng-pci -device qemu-xhci,id=usb \
