@@ -22,7 +22,7 @@ cat >bus.conf <<END
 <policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy></busconfig>
 END
 dbus-daemon --config-file=bus.conf --nofork 2>bus.log &
-Xvfb -displayfd 3 -screen 0 800x600x24 -nolisten tcp 3>display 2>xvfb.log &
+Xvfb -displayfd 3 -screen 0 800x600x24 -nolisten tcp -noreset 3>display 2>xvfb.log &
 wait_for 20 "Xvfb" test -s display
 DISPLAY=:$(cat display)
 export DISPLAY

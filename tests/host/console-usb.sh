@@ -44,7 +44,7 @@ wait_for 30 "SPICE of the guest" test -S /run/t/spice
 mkfifo commands
 "$BUILD/tests/fake-hypervisord" unix:path=/run/t/bus 'office=Office=#2e7d32=/run/t/spice' 'internet=Internet=#c62828=/nowhere' <>commands >>calls 2>hypervisord.log &
 pids+=($!)
-Xvfb -displayfd 3 -screen 0 1024x768x24 -nolisten tcp 3>display 2>xvfb.log &
+Xvfb -displayfd 3 -screen 0 1024x768x24 -nolisten tcp -noreset 3>display 2>xvfb.log &
 pids+=($!)
 wait_for 20 "Xvfb" test -s display
 DISPLAY=:$(cat display)

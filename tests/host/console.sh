@@ -11,6 +11,7 @@ mkdir -p "$pictures" /run/t
 export NO_AT_BRIDGE=1 HOME=$WORK XDG_RUNTIME_DIR=/run/t
 pids=()
 # Xvfb leaves a lock and a socket in /tmp when it is killed: it is asked first.
+# Without -noreset it begins anew when its last client has gone, and turns away who comes meanwhile.
 finish() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; wait 2>/dev/null || true; }
 trap finish EXIT
 
@@ -42,7 +43,7 @@ stop() { # PID
 screen() { # WIDTHxHEIGHT
   [ -z "${xvfb:-}" ] || stop "$xvfb"
   rm -f display
-  Xvfb -displayfd 3 -screen 0 "$1x24" -nolisten tcp 3>display 2>xvfb.log &
+  Xvfb -displayfd 3 -screen 0 "$1x24" -nolisten tcp -noreset 3>display 2>xvfb.log &
   xvfb=$!
   pids+=($!)
   wait_for 20 "Xvfb" test -s display
