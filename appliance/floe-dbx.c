@@ -18,7 +18,7 @@ static const uint8_t pkcs7_type[GUID_SIZE] = { 0x9d, 0xd2, 0xaf, 0x4a, 0xdf, 0x6
 
 struct _FloeDbx {
   GHashTable *images; /* of FloeDigest */
-  guint others;       /* entries that are no such thing */
+  guint others;       /* lists of something else, be they empty */
 };
 
 static uint32_t
@@ -55,11 +55,9 @@ read_list (FloeDbx *dbx, const uint8_t *list, uint32_t size, GError **error)
   body = size - LIST_HEADER - header;
   if (body % entry != 0 || (images && (header != 0 || entry != SHA256_ENTRY)))
     return floe_error_set (error, FLOE_ERROR_INVALID, "a list of signatures has %u bytes of entries of %u", body, entry);
-  for (uint32_t at = LIST_HEADER + header; at < size; at += entry)
-    if (images)
-      add_image (dbx, list + at + GUID_SIZE);
-    else
-      dbx->others++;
+  dbx->others += images ? 0 : 1;
+  for (uint32_t at = LIST_HEADER + header; images && at < size; at += entry)
+    add_image (dbx, list + at + GUID_SIZE);
   return TRUE;
 }
 

@@ -56,7 +56,7 @@ test_update (void)
   g_autoptr (GBytes) update = dbx_forge_update (images, 2);
   g_autoptr (FloeDbx) wanted = NULL;
   g_autoptr (GByteArray) other = g_byte_array_new ();
-  g_autoptr (GBytes) with_other = NULL, none = dbx_forge_update (images, 0);
+  g_autoptr (GBytes) with_other = NULL, with_empty = NULL, nothing = g_bytes_new_static ("", 0), none = dbx_forge_update (images, 0);
   GError *error = NULL;
 
   wanted = floe_dbx_parse_update (update, &error);
@@ -68,6 +68,14 @@ test_update (void)
   dbx_forge_others (other, 1, 7);
   with_other = g_bytes_new (other->data, other->len);
   expect (floe_dbx_parse_update (with_other, &error), &error, FLOE_ERROR_INVALID);
+  /* Be that list empty: what appends images to another list takes all that is there for images. */
+  g_byte_array_set_size (other, (guint) g_bytes_get_size (update));
+  dbx_forge_others (other, 0, 7);
+  with_empty = g_bytes_new (other->data, other->len);
+  expect (floe_dbx_parse_update (with_empty, &error), &error, FLOE_ERROR_INVALID);
+  g_assert_null (floe_dbx_appended (nothing, with_empty, &error));
+  g_assert_error (error, FLOE_ERROR, FLOE_ERROR_INVALID);
+  g_clear_error (&error);
   expect (floe_dbx_parse_update (none, &error), &error, FLOE_ERROR_INVALID);
 }
 
