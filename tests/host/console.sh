@@ -28,13 +28,17 @@ qemu() { # NAME
   eval "qemu_$1=$!"
   pids+=($!)
 }
-hypervisord() { # MACHINE...
+hypervisord() { # MACHINE..., whose state is as FIRST tells it, from the first moment on
   rm -f commands
   mkfifo commands
-  "$BUILD/tests/fake-hypervisord" unix:path=/run/t/bus "$@" <>commands >>calls 2>hypervisord.log &
+  exec 7<>commands
+  [ ${#FIRST[@]} = 0 ] || printf '%s\n' "${FIRST[@]}" >&7
+  "$BUILD/tests/fake-hypervisord" unix:path=/run/t/bus "$@" <&7 7<&- >>calls 2>hypervisord.log &
   hypervisord=$!
   pids+=($!)
+  exec 7<&-
 }
+FIRST=()
 tell() { printf '%s\n' "$@" >commands; }
 stop() { # PID
   kill "$1" 2>/dev/null || true
@@ -194,8 +198,9 @@ sleep 1
 wait_for 20 "typing without hypervisord" eval 'forget; key a; sleep 0.3; got a "1e 9e "'
 key ctrl+alt+Home
 picture reconnecting-en-1024
+FIRST=('state office running' 'state internet running' 'image office 3100000000 3100000000' 'image internet 2900000000 3100000000')
 hypervisord "$OFFICE" "$INTERNET"
-tell 'state office running' 'state internet running' 'image office 3100000000 3100000000' 'image internet 2900000000 3100000000'
+FIRST=()
 sleep 1.5
 key ctrl+u
 wait_for 20 "an action after the restart" called 'office Suspend' 1

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <gio/gunixfdlist.h>
 #include <glib-unix.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -407,6 +408,7 @@ on_input (int fd, GIOCondition condition G_GNUC_UNUSED, gpointer data)
 int
 main (int argc, char **argv)
 {
+  struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
   Fake fake = { 0 };
   g_autoptr (GError) error = NULL;
   GDBusConnection *connection;
@@ -427,6 +429,9 @@ main (int argc, char **argv)
   g_dbus_object_manager_server_set_connection (fake.manager, connection);
   g_dbus_interface_skeleton_export (G_DBUS_INTERFACE_SKELETON (fake.hypervisor), connection, PATH, &error);
   g_assert_no_error (error);
+  /* Commands that are there already come before the name, as hypervisord takes up its machines before it has one. */
+  while (poll (&input, 1, 0) > 0 && on_input (STDIN_FILENO, G_IO_IN, &fake))
+    ;
   g_unix_fd_add (STDIN_FILENO, G_IO_IN | G_IO_HUP, on_input, &fake);
   g_bus_own_name_on_connection (connection, "org.floe.Hypervisor1", G_BUS_NAME_OWNER_FLAGS_NONE, NULL, NULL, NULL, NULL);
   fake.loop = g_main_loop_new (NULL, FALSE);
