@@ -36,13 +36,6 @@ add_image (FloeDbx *dbx, const uint8_t *digest)
   g_hash_table_add (dbx->images, image);
 }
 
-static void
-write32 (uint8_t *at, uint32_t value)
-{
-  for (int i = 0; i < 4; i++)
-    at[i] = (uint8_t) (value >> (8 * i));
-}
-
 /* One list of SIZE bytes, of which the header and its own size were looked at. */
 static gboolean
 read_list (FloeDbx *dbx, const uint8_t *list, uint32_t size, GError **error)
@@ -158,6 +151,13 @@ floe_dbx_missing (const FloeDbx *dbx, const FloeDbx *wanted)
 }
 
 /* -- What an append makes of it -------------------------------------------------------------------------------------- */
+
+static void
+write32 (uint8_t *at, uint32_t value)
+{
+  for (int i = 0; i < 4; i++)
+    at[i] = (uint8_t) (value >> (8 * i));
+}
 
 /* Whether LISTS, which were parsed, have this entry of a list with images. */
 static gboolean

@@ -12,12 +12,21 @@
 #define PCR7 "/sys/class/tpm/tpm0/pcr-sha256/7"
 #define EVENT_LOG "/sys/kernel/security/tpm0/binary_bios_measurements"
 #define CRYPTENROLL "/usr/bin/systemd-cryptenroll"
-#define PUBLIC_KEY "/run/systemd/tpm2-pcr-public-key.pem"
 #define RECORD "seal.conf"
 #define RECORD_MAX 4096
 #define NO_PCR7 "none"
 /* Nothing comes from outside: systemd-stub extends PCR 12 by command lines and credentials that lie beside the image. */
 #define PCR12 "12:sha256=0000000000000000000000000000000000000000000000000000000000000000"
+
+/* By which floe-state and floe-slot mean the same list. */
+static void
+name_of (GBytes *update, char hex[FLOE_DIGEST_HEX_SIZE])
+{
+  FloeDigest digest;
+
+  floe_digest_of (g_bytes_get_data (update, NULL), g_bytes_get_size (update), &digest);
+  floe_digest_to_hex (&digest, hex);
+}
 
 /* -- What this start says -------------------------------------------------------------------------------------------- */
 
@@ -64,7 +73,6 @@ look_at_revocation (const char *root, const char *efivars, FloeSealTarget *targe
   g_autoptr (GError) problem = NULL;
   g_autoptr (GBytes) update = floe_file_read (path, FLOE_DBX_UPDATE_MAX, &problem), before = NULL;
   g_autoptr (FloeDbx) list = NULL, wanted = NULL;
-  FloeDigest digest;
 
   /* Most versions have none. */
   if (update == NULL && g_error_matches (problem, FLOE_ERROR, FLOE_ERROR_NOT_FOUND))
@@ -73,8 +81,7 @@ look_at_revocation (const char *root, const char *efivars, FloeSealTarget *targe
     g_propagate_error (error, g_steal_pointer (&problem));
     return FALSE;
   }
-  floe_digest_of (g_bytes_get_data (update, NULL), g_bytes_get_size (update), &digest);
-  floe_digest_to_hex (&digest, target->revocation);
+  name_of (update, target->revocation);
   wanted = floe_dbx_parse_update (update, error);
   before = wanted == NULL ? NULL : floe_efivar_read_dbx (efivars, error);
   list = before == NULL ? NULL : floe_dbx_parse (before, error);
@@ -189,50 +196,57 @@ enroll (const FloeSeal *seal, const FloeSealTarget *target, gboolean next, GErro
 {
   g_autofree char *values = floe_seal_pcrs (target, next), *pcrs = g_strconcat ("--tpm2-pcrs=", values, NULL);
   g_autofree char *unlock = seal->key_file != NULL ? g_strconcat ("--unlock-key-file=", seal->key_file, NULL) : g_strdup ("--unlock-tpm2-device=auto");
-  const char *arguments[] = { CRYPTENROLL, "--tpm2-device=auto", "--tpm2-public-key=" PUBLIC_KEY, "--tpm2-public-key-pcrs=11",
-                              pcrs, unlock, seal->device, next ? NULL : "--wipe-slot=tpm2", NULL };
+  const char *arguments[] = { CRYPTENROLL, FLOE_SEAL_POLICY, pcrs, unlock, seal->device, next ? NULL : "--wipe-slot=tpm2", NULL };
 
   return seal->run (arguments, error);
 }
 
+/* What was HAD becomes what is WANTED. */
 static gboolean
-seal_anew (const FloeSeal *seal, const FloeSealTarget *target, Record *record, GError **error)
+seal_anew (const FloeSeal *seal, const FloeSealTarget *target, const Record *had, const Record *wanted, GError **error)
 {
-  g_autofree char *now = pcr7_text (target, FALSE), *next = target->changes ? pcr7_text (target, TRUE) : NULL;
-  gboolean fits = seal->created || (!seal->typed && g_strcmp0 (record->now, now) == 0 && (record->next == NULL || g_strcmp0 (record->next, next) == 0));
+  gboolean fits = seal->created || (!seal->typed && g_strcmp0 (had->now, wanted->now) == 0 && (had->next == NULL || g_strcmp0 (had->next, wanted->next) == 0));
 
-  if (!target->secure_boot && record->now != NULL && strcmp (record->now, NO_PCR7) != 0)
+  if (!target->secure_boot && had->now != NULL && strcmp (had->now, NO_PCR7) != 0)
     return floe_error_set (error, FLOE_ERROR_REFUSED, "Secure Boot is off, and the state was sealed with it: it stays so");
-  if (!fits) {
-    if ((seal->typed && !wipe (seal, error)) || !enroll (seal, target, FALSE, error))
-      return FALSE;
-    g_clear_pointer (&record->next, g_free);
-  }
-  if (next != NULL && record->next == NULL) {
-    if (!enroll (seal, target, TRUE, error))
-      return FALSE;
-    record->next = g_steal_pointer (&next);
-  }
-  g_free (record->now);
-  record->now = g_steal_pointer (&now);
-  return TRUE;
+  if (!fits && ((seal->typed && !wipe (seal, error)) || !enroll (seal, target, FALSE, error)))
+    return FALSE;
+  return wanted->next == NULL || (fits && had->next != NULL) || enroll (seal, target, TRUE, error);
 }
 
 gboolean
 floe_seal_keep (const FloeSeal *seal, const FloeSealTarget *target, gboolean *prepared, GError **error)
 {
-  g_auto (Record) record = { .now = NULL };
-  g_autofree char *now = NULL, *next = NULL;
+  g_auto (Record) had = { .now = NULL }, wanted = { .now = pcr7_text (target, FALSE), .next = target->changes ? pcr7_text (target, TRUE) : NULL };
 
   *prepared = FALSE;
-  if (!record_load (seal->dir, &record, error))
+  if (!record_load (seal->dir, &had, error) || !seal_anew (seal, target, &had, &wanted, error))
     return FALSE;
-  now = g_strdup (record.now);
-  next = g_strdup (record.next);
-  if (!seal_anew (seal, target, &record, error))
-    return FALSE;
-  if ((g_strcmp0 (now, record.now) != 0 || g_strcmp0 (next, record.next) != 0) && !record_save (seal->dir, &record, error))
+  if ((g_strcmp0 (had.now, wanted.now) != 0 || g_strcmp0 (had.next, wanted.next) != 0) && !record_save (seal->dir, &wanted, error))
     return FALSE;
   *prepared = target->problem == NULL;
   return TRUE;
+}
+
+/* -- What may become of firmware's list ------------------------------------------------------------------------------ */
+
+char *
+floe_seal_refuses (const char *path, GBytes *update)
+{
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autofree char *protection = NULL, *revocation = NULL, *problem = NULL;
+  char hex[FLOE_DIGEST_HEX_SIZE];
+
+  if (g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, NULL))
+    protection = g_key_file_get_string (file, "state", "protection", NULL);
+  if (protection == NULL)
+    return g_strdup ("what the state is sealed to cannot be told");
+  if (strcmp (protection, "tpm") != 0 || !g_key_file_get_boolean (file, "state", "secure_boot", NULL))
+    return NULL;
+  name_of (update, hex);
+  revocation = g_key_file_get_string (file, "state", "revocation", NULL);
+  if (g_strcmp0 (revocation, hex) == 0)
+    return NULL;
+  problem = g_key_file_get_string (file, "state", "seal_problem", NULL);
+  return g_strdup_printf ("the TPM would not open the state after it: %.200s", problem != NULL ? problem : "this start did not prepare for that");
 }

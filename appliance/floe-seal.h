@@ -10,6 +10,10 @@
  * be revoked (floe-slot-revoke.h) changes PCR 7 with the start after it was taken; so the key is sealed a second time beforehand, for PCR 7 as it will
  * be, by what firmware wrote down of this start. That is done here alone: later in the start the TPM gives the key to nobody (floe-state.c). */
 
+/* systemd-stub puts the key there that kernel images' policies are signed with; what systemd's programs are told of such a policy. */
+#define FLOE_SEAL_PUBLIC_KEY "/run/systemd/tpm2-pcr-public-key.pem"
+#define FLOE_SEAL_POLICY "--tpm2-device=auto", "--tpm2-public-key=" FLOE_SEAL_PUBLIC_KEY, "--tpm2-public-key-pcrs=11"
+
 typedef struct {
   gboolean secure_boot; /* in force; without, all the rest is empty */
   FloeDigest pcr7;
@@ -40,3 +44,8 @@ typedef struct {
  * there, so it can be cut anywhere; what somebody typed opens it always. REFUSED for a seal that would hold less than the one before (Secure Boot is off). *PREPARED: TARGET's revocation may be
  * handed to the firmware, the next start opens the state. */
 gboolean floe_seal_keep (const FloeSeal *seal, const FloeSealTarget *target, gboolean *prepared, GError **error) FLOE_WARN_UNUSED;
+
+/* Why UPDATE must not be handed to the firmware yet, to be freed: the TPM would not open the state at the next start. NULL: it would. By PATH, what floe-state says of
+ * this start. */
+#define FLOE_SEAL_STATE_CONF "/run/floe/state.conf"
+char *floe_seal_refuses (const char *path, GBytes *update);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "appliance/floe-dbx.h"
 #include "appliance/floe-efivar.h"
+#include "appliance/floe-seal.h"
 #include "appliance/floe-slot-boot.h"
 #include "appliance/floe-slot-confine.h"
 #include "appliance/floe-slot-host.h"
@@ -202,7 +203,7 @@ run_revoke (int argc, char **argv, GError **error)
   const char *path = place.revocations != NULL ? place.revocations : FLOE_SLOT_REVOCATIONS;
   g_autoptr (GError) problem = NULL;
   g_autoptr (GBytes) update = slot == NULL ? NULL : floe_file_read (path, FLOE_DBX_UPDATE_MAX, &problem);
-  g_autofree char *message = NULL, *sealed = update == NULL ? NULL : floe_slot_revoke_sealed (FLOE_SLOT_STATE_CONF, update);
+  g_autofree char *message = NULL, *sealed = update == NULL ? NULL : floe_seal_refuses (FLOE_SEAL_STATE_CONF, update);
   const FloeSlotFirmware firmware = { place.secure_boot, place.dbx, place.firmware_problem, sealed, floe_efivar_append };
 
   if (slot == NULL && g_error_matches (*error, FLOE_ERROR, FLOE_ERROR_BUSY)) {

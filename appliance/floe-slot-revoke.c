@@ -113,29 +113,6 @@ hand_over (const FloeSlotFirmware *firmware, const FloeDbx *wanted, GBytes *upda
   return TRUE;
 }
 
-char *
-floe_slot_revoke_sealed (const char *path, GBytes *update)
-{
-  g_autoptr (GKeyFile) file = g_key_file_new ();
-  g_autofree char *protection = NULL, *revocation = NULL, *problem = NULL;
-  char hex[FLOE_DIGEST_HEX_SIZE];
-  FloeDigest digest;
-
-  if (g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, NULL))
-    protection = g_key_file_get_string (file, "state", "protection", NULL);
-  if (protection == NULL)
-    return g_strdup ("what the state is sealed to cannot be told");
-  if (strcmp (protection, "tpm") != 0 || !g_key_file_get_boolean (file, "state", "secure_boot", NULL))
-    return NULL;
-  floe_digest_of (g_bytes_get_data (update, NULL), g_bytes_get_size (update), &digest);
-  floe_digest_to_hex (&digest, hex);
-  revocation = g_key_file_get_string (file, "state", "revocation", NULL);
-  if (g_strcmp0 (revocation, hex) == 0)
-    return NULL;
-  problem = g_key_file_get_string (file, "state", "seal_problem", NULL);
-  return g_strdup_printf ("the TPM would not open the state after it: %.200s", problem != NULL ? problem : "this start did not prepare for that");
-}
-
 static gboolean
 revoke_older (FloeSlot *slot, const FloeSlotFirmware *firmware, GBytes *update, char **message, GError **error)
 {

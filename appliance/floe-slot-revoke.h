@@ -15,14 +15,9 @@ typedef struct {
   gboolean secure_boot;
   int dbx;               /* floe_efivar_open_dbx(); -1 without Secure Boot, or for PROBLEM */
   const GError *problem; /* NULL: none */
-  const char *sealed;    /* floe_slot_revoke_sealed() */
+  const char *sealed;    /* floe_seal_refuses(); NULL: nothing */
   gboolean (*append) (int dbx, GBytes *update, GError **error); /* floe_efivar_append() */
 } FloeSlotFirmware;
-
-/* Why UPDATE must not be handed over yet, to be freed: the TPM would not open the state at the next start (floe-seal.h). NULL: it would. By PATH, what floe-state
- * says of this start. */
-#define FLOE_SLOT_STATE_CONF "/run/floe/state.conf"
-char *floe_slot_revoke_sealed (const char *path, GBytes *update);
 
 /* UPDATE (NULL: this version revokes none) into the firmware's list, unless it has all of that already, Secure Boot is not in force, or the running version
  * was not found good: these are no errors, and MESSAGE (to be freed) says which. REFUSED when the running kernel image itself is in UPDATE, or the state's seal

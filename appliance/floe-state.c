@@ -46,7 +46,6 @@
 #define ASK_TIMES 5
 #define RECOVERY "recovery-key"
 #define SIGNATURE "/run/systemd/tpm2-pcr-signature.json"
-#define PUBLIC_KEY "/run/systemd/tpm2-pcr-public-key.pem"
 #define CONF_MAX (64 * 1024)
 #define READ_SECONDS 30
 
@@ -125,7 +124,7 @@ read_place (Place *place, GError **error)
     return FALSE;
   place->disk = g_strconcat ("/dev/", disk, NULL);
   place->esp = g_strconcat ("/dev/", esp, NULL);
-  place->has_tpm = access ("/dev/tpmrm0", F_OK) == 0 && access (SIGNATURE, R_OK) == 0 && access (PUBLIC_KEY, R_OK) == 0;
+  place->has_tpm = access ("/dev/tpmrm0", F_OK) == 0 && access (SIGNATURE, R_OK) == 0 && access (FLOE_SEAL_PUBLIC_KEY, R_OK) == 0;
   return find_state (place, error);
 }
 
@@ -194,8 +193,7 @@ create (Place *place, GError **error)
 {
   g_autofree char *values = floe_seal_pcrs (&place->target, FALSE), *pcrs = g_strconcat ("--tpm2-pcrs=", values, NULL);
   const char *sealed[] = { "/usr/bin/systemd-repart", "--dry-run=no", "--definitions=/usr/share/floe/repart/tpm", "--key-file=" KEY_FILE,
-                           "--tpm2-device=auto", pcrs, "--tpm2-public-key=" PUBLIC_KEY, "--tpm2-public-key-pcrs=11",
-                           "--no-pager", "--no-legend", place->disk, NULL };
+                           FLOE_SEAL_POLICY, pcrs, "--no-pager", "--no-legend", place->disk, NULL };
   const char *plain[] = { "/usr/bin/systemd-repart", "--dry-run=no", "--definitions=/usr/share/floe/repart/key", "--key-file=" KEY_FILE,
                           "--no-pager", "--no-legend", place->disk, NULL };
 
@@ -419,7 +417,7 @@ fill_state (const Place *place, GError **error)
   return TRUE;
 }
 
-/* /run/floe/state.conf: for the screen, how the state is protected; for floe-slot, whether firmware's list may change (floe-slot-revoke.h). */
+/* /run/floe/state.conf: for the screen, how the state is protected; for floe-slot, whether firmware's list may change (floe-seal.h). */
 static gboolean
 say_how (const Place *place, GError **error)
 {

@@ -87,14 +87,7 @@ floe_confirm_new (const FloeMachineInfo *info, FloeAction action)
   gtk_box_pack_start (GTK_BOX (box), heading, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (box), text, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (box), buttons, FALSE, FALSE, 12);
-  gtk_widget_set_halign (box, GTK_ALIGN_CENTER);
-  gtk_widget_set_valign (box, GTK_ALIGN_CENTER);
-  gtk_widget_set_size_request (box, 520, -1);
-  gtk_style_context_add_class (gtk_widget_get_style_context (box), "confirm-box");
-  gtk_container_add (GTK_CONTAINER (confirm), box);
-  gtk_style_context_add_class (gtk_widget_get_style_context (GTK_WIDGET (confirm)), "confirm");
-  atk_object_set_role (gtk_widget_get_accessible (GTK_WIDGET (confirm)), ATK_ROLE_ALERT);
-  atk_object_set_name (gtk_widget_get_accessible (GTK_WIDGET (confirm)), title);
+  floe_dialogue_fill (GTK_WIDGET (confirm), box, 520, title);
   g_signal_connect_swapped (go, "clicked", G_CALLBACK (on_confirmed), confirm);
   g_signal_connect_swapped (confirm->cancel, "clicked", G_CALLBACK (on_cancelled), confirm);
   gtk_widget_show_all (GTK_WIDGET (confirm));

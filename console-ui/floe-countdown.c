@@ -51,22 +51,14 @@ floe_countdown_new (guint seconds)
 {
   FloeCountdown *countdown = g_object_new (FLOE_TYPE_COUNTDOWN, NULL);
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 12);
-  AtkObject *accessible = gtk_widget_get_accessible (GTK_WIDGET (countdown));
 
   gtk_box_pack_start (GTK_BOX (box), countdown->heading, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (box), countdown->text, FALSE, FALSE, 0);
-  gtk_widget_set_halign (box, GTK_ALIGN_CENTER);
-  gtk_widget_set_valign (box, GTK_ALIGN_CENTER);
-  gtk_widget_set_size_request (box, 560, -1);
-  gtk_style_context_add_class (gtk_widget_get_style_context (box), "confirm-box");
-  gtk_container_add (GTK_CONTAINER (countdown), box);
-  gtk_style_context_add_class (gtk_widget_get_style_context (GTK_WIDGET (countdown)), "confirm");
   gtk_widget_set_name (GTK_WIDGET (countdown), "restart-countdown");
   floe_countdown_set (countdown, seconds);
   /* Said once, when it appears: a screen reader that says every second is heard out by nobody. */
-  atk_object_set_role (accessible, ATK_ROLE_ALERT);
-  atk_object_set_name (accessible, gtk_label_get_text (GTK_LABEL (countdown->heading)));
-  atk_object_set_description (accessible, gtk_label_get_text (GTK_LABEL (countdown->text)));
+  floe_dialogue_fill (GTK_WIDGET (countdown), box, 560, gtk_label_get_text (GTK_LABEL (countdown->heading)));
+  atk_object_set_description (gtk_widget_get_accessible (GTK_WIDGET (countdown)), gtk_label_get_text (GTK_LABEL (countdown->text)));
   gtk_widget_show_all (GTK_WIDGET (countdown));
   return GTK_WIDGET (countdown);
 }

@@ -122,14 +122,7 @@ floe_usb_dialogue_new (const FloeUsbQuestion *question, const char *front, FloeU
   gtk_box_pack_start (GTK_BOX (box), text, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (box), dialogue->buttons, FALSE, FALSE, 12);
   gtk_box_pack_start (GTK_BOX (box), dialogue->remember, FALSE, FALSE, 0);
-  gtk_widget_set_halign (box, GTK_ALIGN_CENTER);
-  gtk_widget_set_valign (box, GTK_ALIGN_CENTER);
-  gtk_widget_set_size_request (box, 560, -1);
-  gtk_style_context_add_class (gtk_widget_get_style_context (box), "confirm-box");
-  gtk_container_add (GTK_CONTAINER (dialogue), box);
-  gtk_style_context_add_class (gtk_widget_get_style_context (GTK_WIDGET (dialogue)), "confirm");
-  atk_object_set_role (gtk_widget_get_accessible (GTK_WIDGET (dialogue)), ATK_ROLE_ALERT);
-  atk_object_set_name (gtk_widget_get_accessible (GTK_WIDGET (dialogue)), asked);
+  floe_dialogue_fill (GTK_WIDGET (dialogue), box, 560, asked);
   gtk_widget_set_sensitive (dialogue->buttons, FALSE);
   gtk_widget_set_sensitive (dialogue->remember, FALSE);
   dialogue->deaf = g_timeout_add (FLOE_USB_DIALOGUE_DEAF_MS, on_listens, dialogue);

@@ -117,3 +117,18 @@ floe_widget_set_class (GtkWidget *widget, const char *style_class, gboolean set)
   else
     gtk_style_context_remove_class (context, style_class);
 }
+
+void
+floe_dialogue_fill (GtkWidget *dialogue, GtkWidget *box, int width, const char *title)
+{
+  AtkObject *accessible = gtk_widget_get_accessible (dialogue);
+
+  gtk_widget_set_halign (box, GTK_ALIGN_CENTER);
+  gtk_widget_set_valign (box, GTK_ALIGN_CENTER);
+  gtk_widget_set_size_request (box, width, -1);
+  gtk_style_context_add_class (gtk_widget_get_style_context (box), "confirm-box");
+  gtk_container_add (GTK_CONTAINER (dialogue), box);
+  gtk_style_context_add_class (gtk_widget_get_style_context (dialogue), "confirm");
+  atk_object_set_role (accessible, ATK_ROLE_ALERT);
+  atk_object_set_name (accessible, title);
+}

@@ -19,6 +19,8 @@ GtkWidget *floe_button_new (const char *mnemonic, const char *name, const char *
 void floe_widget_paint (GtkWidget *widget, const char *colour);
 /* Only the frame around it. */
 void floe_widget_frame (GtkWidget *widget, const char *colour, int width);
+/* DIALOGUE, an event box that covers what is behind it, has BOX in its middle, at least WIDTH wide, and is told as TITLE by a screen reader when it appears. */
+void floe_dialogue_fill (GtkWidget *dialogue, GtkWidget *box, int width, const char *title);
 /* The square with a machine's first letter. */
 GtkWidget *floe_badge_new (const char *style_class);
 void floe_badge_set (GtkWidget *badge, const FloeMachineInfo *info);

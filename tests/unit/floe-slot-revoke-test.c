@@ -3,6 +3,7 @@
 #include "appliance/floe-dbx.h"
 #include "appliance/floe-efivar.h"
 #include "appliance/floe-pe.h"
+#include "appliance/floe-seal.h"
 #include "common/floe-fd.h"
 #include "server-sync/enrol/floe-appliance-report.h"
 #include "tests/lib/dbx-forge.h"
@@ -165,7 +166,7 @@ static gboolean
 revokes (World *world, gboolean (*append) (int, GBytes *, GError **), GBytes *update, char **message, GError **error)
 {
   FloeSlotOptions options = world->slots->options;
-  g_autofree char *sealed = update == NULL ? NULL : floe_slot_revoke_sealed (world->state_conf, update);
+  g_autofree char *sealed = update == NULL ? NULL : floe_seal_refuses (world->state_conf, update);
   g_autoptr (GError) problem = NULL;
   FloeSlotFirmware firmware = { .dbx = -1, .sealed = sealed, .append = append };
   g_autoptr (FloeSlot) slot = NULL;
