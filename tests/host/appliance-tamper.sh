@@ -328,7 +328,8 @@ recovery() {
   say "recovery: the key opens the state beside another TPM ($SECONDS s)"
   # From here on it is that TPM's.
   appliance_wait "$APPLIANCE_PATIENCE" 'the shell of the debug image' "$shell"
-  appliance_has 'sealed anew' '! grep seal_problem /run/floe/state.conf && sync && echo floe-sealed' '^floe-sealed'
+  # What is said of the state is written once it is sealed; the shell is there before.
+  appliance_has 'sealed anew' 'grep ^protection=tpm /run/floe/state.conf && ! grep seal_problem /run/floe/state.conf && sync && echo floe-sealed' '^floe-sealed'
   appliance_stop
   tamper_note recovery
   appliance_start recovery stranger
