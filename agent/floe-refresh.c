@@ -332,7 +332,7 @@ make_transport (FloeRefresher *refresher, FloeRefreshMode mode, GError **error)
   http = floe_trust_transport_http (&options, error);
   if (http == NULL)
     return NULL;
-  return floe_spool_transport (refresher->spool_path, floe_trust_transport_tee (http, refresher->spool_dir));
+  return floe_spool_transport (refresher->spool_path, refresher->spool_dir, http);
 }
 
 static gboolean
@@ -342,6 +342,7 @@ run_trust (Round *round, FloeRefreshMode mode, gint64 now, GError **error)
   g_autoptr (GBytes) root = floe_file_read (refresher->config->root, ROOT_MAX_BYTES, error);
   g_autoptr (FloeTrustTransport) transport = NULL;
   g_autoptr (FloeTrust) trust = NULL;
+  GError *problem = NULL;
 
   if (root == NULL || !floe_trust_init (refresher->trust_dir, root, error))
     return FALSE;
@@ -355,8 +356,13 @@ run_trust (Round *round, FloeRefreshMode mode, gint64 now, GError **error)
                                    : !floe_trust_refresh (trust, now, round->cancellable, error))
     return FALSE;
   round->trust = trust;
-  round->result->spooled = mode == FLOE_REFRESH_ONLINE;
-  return read_all (round, error);
+  if (!read_all (round, &problem))
+    note (round, problem);
+  if (mode == FLOE_REFRESH_OFFLINE)
+    return TRUE;
+  /* Of a round that lacked something too: hypervisord says what, and the time of the server's word counts (a lease's end hangs on it). */
+  round->result->spooled = floe_spool_commit (transport, error);
+  return round->result->spooled;
 }
 
 /* -- What the last life of the agent knew ---------------------------------------------------------------------------- */

@@ -2,13 +2,20 @@
 #include "agent/floe-spool.h"
 
 #include "common/floe-digest.h"
+#include "common/floe-fd.h"
 
 #include <string.h>
 
+#define METADATA "metadata"
+#define TIMESTAMP "timestamp.json"
+
 typedef struct {
   FloeTrustTransport base;
-  FloeTrustTransport *spool;
-  FloeTrustTransport *network;
+  FloeTrustTransport *spool;   /* reads */
+  FloeTrustTransport *network; /* writes what it fetches */
+  FloeTrustTransport *fetch;   /* the network alone; owned by `network` */
+  GByteArray *timestamp;       /* not in the spool yet; NULL when there is none */
+  int spool_dir;
 } Spool;
 
 static gboolean
@@ -46,12 +53,28 @@ read_spooled (Spool *self, const char *path, guint64 max, GCancellable *cancella
 }
 
 static gboolean
+fetch_timestamp (Spool *self, const char *path, guint64 max, FloeTrustSink sink, gpointer context, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GByteArray) content = g_byte_array_new ();
+
+  if (!floe_trust_transport_fetch (self->fetch, path, max, collect, content, cancellable, error) ||
+      !sink (content->data, content->len, context, error))
+    return FALSE;
+  g_clear_pointer (&self->timestamp, g_byte_array_unref);
+  self->timestamp = g_steal_pointer (&content);
+  return TRUE;
+}
+
+static gboolean
 spool_fetch (FloeTrustTransport *base, const char *path, guint64 max, FloeTrustSink sink, gpointer context,
              GCancellable *cancellable, GError **error)
 {
   Spool *self = (Spool *) base;
-  g_autoptr (GByteArray) content = read_spooled (self, path, max, cancellable);
+  g_autoptr (GByteArray) content = NULL;
 
+  if (strcmp (path, METADATA "/" TIMESTAMP) == 0)
+    return fetch_timestamp (self, path, max, sink, context, cancellable, error);
+  content = read_spooled (self, path, max, cancellable);
   if (content != NULL)
     return sink (content->data, content->len, context, error);
   return floe_trust_transport_fetch (self->network, path, max, sink, context, cancellable, error);
@@ -64,17 +87,37 @@ spool_free (FloeTrustTransport *base)
 
   floe_trust_transport_free (self->spool);
   floe_trust_transport_free (self->network);
+  g_clear_pointer (&self->timestamp, g_byte_array_unref);
   g_free (self);
 }
 
 FloeTrustTransport *
-floe_spool_transport (const char *spool_path, FloeTrustTransport *network)
+floe_spool_transport (const char *spool_path, int spool_dir, FloeTrustTransport *network)
 {
   Spool *self = g_new0 (Spool, 1);
 
   self->base.fetch = spool_fetch;
   self->base.free = spool_free;
   self->spool = floe_trust_transport_directory (spool_path);
-  self->network = network;
+  self->network = floe_trust_transport_tee (network, spool_dir);
+  self->fetch = network;
+  self->spool_dir = spool_dir;
   return &self->base;
+}
+
+gboolean
+floe_spool_commit (FloeTrustTransport *transport, GError **error)
+{
+  Spool *self = (Spool *) transport;
+  floe_autofd metadata = -1;
+
+  if (self->timestamp == NULL)
+    return TRUE;
+  metadata = floe_dir_make_at (self->spool_dir, METADATA, 0755, error);
+  if (metadata < 0 || !floe_file_replace_at (metadata, TIMESTAMP, self->timestamp->data, self->timestamp->len, 0644, error)) {
+    g_prefix_error (error, "spool " METADATA "/" TIMESTAMP ": ");
+    return FALSE;
+  }
+  g_clear_pointer (&self->timestamp, g_byte_array_unref);
+  return TRUE;
 }

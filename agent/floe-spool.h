@@ -3,6 +3,11 @@
 
 #include "policy/trust/floe-trust.h"
 
-/* Targets carry their SHA-256 in their path: one that the spool has whole is not fetched again. Everything else, and targets
- * that the spool lacks or has altered, comes from NETWORK (owned from here on), which is to write it to the spool. */
-FloeTrustTransport *floe_spool_transport (const char *spool_path, FloeTrustTransport *network);
+/* Fetches from NETWORK (owned from here on) and writes what came to SPOOL_DIR (borrowed), the directory at SPOOL_PATH. Targets carry their SHA-256 in
+ * their path: one that the spool has whole is not fetched again.
+ * The timestamp names all the rest, so it is written last, by floe_spool_commit: until then who reads the spool finds what it found before, never
+ * metadata of which the targets are still to come. */
+FloeTrustTransport *floe_spool_transport (const char *spool_path, int spool_dir, FloeTrustTransport *network);
+/* Writes the last timestamp that TRANSPORT (floe_spool_transport's) fetched; nothing, if it fetched none since the last commit. The caller's client
+ * has accepted it. */
+gboolean floe_spool_commit (FloeTrustTransport *transport, GError **error) FLOE_WARN_UNUSED;
