@@ -23,6 +23,7 @@
 #include "appliance/floe-state-ask.h"
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
+#include "server-sync/enrol/floe-appliance-report.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -402,6 +403,18 @@ keep_seal (Place *place)
     g_printerr ("the state's seal: %s\n", place->seal_problem);
 }
 
+/* What floe-slot reported in an earlier start: after a fall-back it would have the console offer the version that was just left. This start's comes with
+ * `floe-slot good`, if not before. */
+static void
+forget_report (int floe)
+{
+  floe_autofd slot = openat (floe, "slot", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  g_autoptr (GError) error = NULL;
+
+  if (slot >= 0 && !floe_file_remove_at (slot, FLOE_APPLIANCE_REPORT_NAME, &error))
+    g_printerr ("the report of an earlier start stays: %s\n", error->message);
+}
+
 static gboolean
 fill_state (const Place *place, GError **error)
 {
@@ -412,6 +425,7 @@ fill_state (const Place *place, GError **error)
       (run_floe = floe_dir_open ("/run/floe", error)) < 0 || !keep_recovery_key (place, floe, error) ||
       !offer_recovery_key (floe, run_floe, error))
     return FALSE;
+  forget_report (floe);
   if (!take_settings (etc, run_floe, &problem))
     g_printerr ("floe.conf of the boot partition is not taken: %s\n", problem->message);
   return TRUE;

@@ -27,6 +27,11 @@ usage: $program [OPTION...] --output FILE
                       this version was found good on a machine; may be given several times. Named are all that are to stay away, in each version: with
   --kek-key KEY       key (PEM) that may change firmware's lists (a KEK of the machines), and
   --kek-cert CERT     its certificate (PEM)
+  --enroll-keys       a PC whose firmware is in setup mode (all keys deleted) takes these keys at the first start from the image's boot partition, without
+                      asking, and has Secure Boot on from then: the certificates of --kek-key (made in FILE.keys/ if there is none) and --sign-key, and
+  --pk-key KEY        the platform key (PEM), which may change all others, and
+  --pk-cert CERT      its certificate (PEM). Without them the KEK is the platform key, too
+  --also-trust CERT   a certificate (PEM or DER) whose programs firmware starts as well, such as that of a graphics card's firmware; again for each
   --debs DIR          directory with floe-endpoint_*.deb for Debian 13; without it, they are made from
   --source DIR        a checkout of Floe (the working directory)
   --firmware          firmware, microcode and graphics drivers for real PCs (not for QEMU)
@@ -38,10 +43,10 @@ usage: $program [OPTION...] --output FILE
 TXT
 }
 
-output= version= root= key= certificate= kek_key= kek_certificate= revoked=() debs= source=$PWD firmware=1 debug= slot= mirror=
+output= version= root= key= certificate= kek_key= kek_certificate= revoked=() enroll= pk_key= pk_certificate= trusted=() debs= source=$PWD firmware=1 debug= slot= mirror=
 while [ $# -gt 0 ]; do
   case $1 in
-    --output | --version | --root | --sign-key | --sign-cert | --revoke | --kek-key | --kek-cert | --debs | --source | --slot-size | --mirror)
+    --output | --version | --root | --sign-key | --sign-cert | --revoke | --kek-key | --kek-cert | --pk-key | --pk-cert | --also-trust | --debs | --source | --slot-size | --mirror)
       [ $# -ge 2 ] || fail "$1 wants a value" ;;&
     --output) output=$2; shift 2 ;;
     --version) version=$2; shift 2 ;;
@@ -51,6 +56,10 @@ while [ $# -gt 0 ]; do
     --revoke) revoked+=("$2"); shift 2 ;;
     --kek-key) kek_key=$2; shift 2 ;;
     --kek-cert) kek_certificate=$2; shift 2 ;;
+    --enroll-keys) enroll=1; shift ;;
+    --pk-key) pk_key=$2; shift 2 ;;
+    --pk-cert) pk_certificate=$2; shift 2 ;;
+    --also-trust) trusted+=("$2"); shift 2 ;;
     --debs) debs=$2; shift 2 ;;
     --source) source=$2; shift 2 ;;
     --slot-size) slot=$2; shift 2 ;;
@@ -68,11 +77,18 @@ slot=${slot:-$([ -n "$firmware" ] && echo 1536M || echo 512M)}
 [[ $slot =~ ^[1-9][0-9]{1,4}M$ ]] || fail "--slot-size '$slot': a size such as 512M wanted"
 [ -z "$version" ] || [[ $version =~ ^[1-9][0-9]{0,17}$ ]] || fail "--version '$version': a decimal number wanted"
 [ -z "$root" ] || [ -r "$root" ] || fail "--root $root: cannot be read"
-[ -n "$key" ] && [ -z "$certificate" ] && fail '--sign-key wants --sign-cert with it'
-[ -z "$key" ] && [ -n "$certificate" ] && fail '--sign-cert wants --sign-key with it'
-[ ${#revoked[@]} = 0 ] || { [ -n "$kek_key" ] && [ -n "$kek_certificate" ]; } ||
-  fail '--revoke wants --kek-key and --kek-cert with it: firmware changes its lists for nobody else'
-[ ${#revoked[@]} -gt 0 ] || [ -z "$kek_key$kek_certificate" ] || fail '--kek-key and --kek-cert are for --revoke, which is not there'
+# both OPTION KEY CERTIFICATE: a key and its certificate, or neither.
+both() {
+  [ -z "$2" ] || [ -n "$3" ] || fail "--$1-key wants --$1-cert with it"
+  [ -n "$2" ] || [ -z "$3" ] || fail "--$1-cert wants --$1-key with it"
+}
+both sign "$key" "$certificate"
+both kek "$kek_key" "$kek_certificate"
+both pk "$pk_key" "$pk_certificate"
+[ ${#revoked[@]} = 0 ] || [ -n "$kek_key" ] || fail '--revoke wants --kek-key and --kek-cert with it: firmware changes its lists for nobody else'
+[ ${#revoked[@]} -gt 0 ] || [ -n "$enroll" ] || [ -z "$kek_key" ] || fail '--kek-key and --kek-cert are for --revoke or --enroll-keys, of which neither is there'
+[ -n "$enroll" ] || [ -z "$pk_key" ] || fail '--pk-key and --pk-cert are for --enroll-keys, which is not there'
+[ -n "$enroll" ] || [ ${#trusted[@]} = 0 ] || fail '--also-trust is for --enroll-keys, which is not there'
 [ "$(id -u)" = 0 ] || fail 'root is needed: trees are made with their own owners, and their tools run in them'
 for tool in mmdebstrap openssl unshare flock; do
   command -v $tool >/dev/null || fail "$tool is not installed; packaging/packages, section [image], lists what is needed"
@@ -99,7 +115,11 @@ check_pair() {
 is_debug() { openssl x509 -in "$1" -noout -subject -nameopt sep_multiline,utf8 | grep -qx ' *OU=floe-debug'; }
 # What can be wrong with what was given is found before anything is made.
 [ -z "$key" ] || check_pair "$key" "$certificate"
-[ ${#revoked[@]} = 0 ] || check_pair "$kek_key" "$kek_certificate"
+[ -z "$kek_key" ] || check_pair "$kek_key" "$kek_certificate"
+[ -z "$pk_key" ] || check_pair "$pk_key" "$pk_certificate"
+for one in ${trusted[@]+"${trusted[@]}"}; do
+  openssl x509 -in "$one" -noout 2>/dev/null || fail "--also-trust $one: no certificate"
+done
 [ ${#revoked[@]} -le 100 ] || fail "--revoke: ${#revoked[@]} kernel images; firmware has room for few, 100 are the most"
 revoked_versions=()
 for i in ${revoked[@]+"${!revoked[@]}"}; do
@@ -208,17 +228,24 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(dpkg-deb --fsys-tarfile "$endpoint" | t
 export SOURCE_DATE_EPOCH
 version=${version:-$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M)}
 
+# make_key NAME WHAT: a key with its certificate in FILE.keys/, if there is none yet.
 make_key() {
+  local key=$output.keys/$1.key unit=${debug:+debug}
   mkdir -p "$output.keys"
-  key=$output.keys/sign.key certificate=$output.keys/sign.crt
-  local unit=${debug:+debug}
-  if [ ! -e "$key" ]; then
-    say "a key to sign with is made: $key"
+  [ -e "$key" ] || {
+    say "a key $2 is made: $key"
     (umask 077; openssl genrsa -out "$key.part" 2048 2>/dev/null && mv "$key.part" "$key")
-    openssl req -new -x509 -key "$key" -subj "/OU=floe-${unit:-site}/CN=Floe appliance" -days 7300 -sha256 -out "$certificate" 2>/dev/null
-  fi
+    openssl req -new -x509 -key "$key" -subj "/OU=floe-${unit:-site}/CN=Floe appliance${3:-}" -days 7300 -sha256 -out "$output.keys/$1.crt" 2>/dev/null
+  }
 }
-[ -n "$key" ] || make_key
+if [ -z "$key" ]; then
+  make_key sign 'to sign with'
+  key=$output.keys/sign.key certificate=$output.keys/sign.crt
+fi
+if [ -n "$enroll" ] && [ -z "$kek_key" ]; then
+  make_key kek "that may change firmware's lists" ' KEK'
+  kek_key=$output.keys/kek.key kek_certificate=$output.keys/kek.crt
+fi
 if [ -z "$debug" ] && is_debug "$certificate"; then
   say "note: $certificate is one for debug images; machines that trust it start those too"
 fi
@@ -229,9 +256,15 @@ for i in ${revoked[@]+"${!revoked[@]}"}; do
     'a version revokes older ones alone, never itself or what comes after it'
   cp "${revoked[i]}" "$work/in/revoked/$(sha256sum "${revoked[i]}" | cut -c1-64).efi"
 done
-if [ ${#revoked[@]} -gt 0 ]; then
+if [ -n "$kek_key" ]; then
   cp "$kek_key" "$work/kek.key"
   cp "$kek_certificate" "$work/kek.crt"
+fi
+if [ -n "$enroll" ]; then
+  cp "${pk_key:-$kek_key}" "$work/pk.key"
+  cp "${pk_certificate:-$kek_certificate}" "$work/pk.crt"
+  mkdir "$work/in/trusted"
+  for i in ${trusted[@]+"${!trusted[@]}"}; do cp "${trusted[i]}" "$work/in/trusted/$(printf %03d "$i").crt"; done
 fi
 cp "$key" "$work/sign.key"
 cp "$certificate" "$work/sign.crt"

@@ -39,13 +39,13 @@ printf 'timeout menu-disabled\neditor no\nauto-entries no\nauto-firmware no\nsec
 for file in boot.efi:BOOTX64.EFI loader.conf:loader.conf sign.crt:sign.crt; do
   install -D -m 644 "/exchange/${file%:*}" "/root-image/usr/share/floe/boot/${file#*:}"
 done
+# efi_list VARIABLE KEY FILE...: one of firmware's lists, signed by KEY. Not with the script's directory, whose select.py is not the one that Python's modules mean.
+efi_list() { python3 -P /parts/efi-lists.py "$1" 3c8d2f6e-9d0b-4d55-8a0e-7a1f0c5b6e21 "$SOURCE_DATE_EPOCH" "/exchange/$2.key" "/exchange/$2.crt" "${@:3}"; }
 # Older versions that firmware is to start no more, as an append to its list of what is forbidden, signed for it (UEFI 2.10, 8.2.2 and 32.4.1). floe-slot hands
 # it over once this version was found good.
 revoked=(/exchange/in/revoked/*.efi)
 if [ ${#revoked[@]} -gt 0 ]; then
-  # Not with its own directory, whose select.py is not the one that Python's modules mean.
-  python3 -P /parts/revoke.py 3c8d2f6e-9d0b-4d55-8a0e-7a1f0c5b6e21 "$SOURCE_DATE_EPOCH" /exchange/kek.key /exchange/kek.crt "${revoked[@]}" \
-    >/root-image/usr/share/floe/boot/dbx.auth
+  efi_list dbx kek "${revoked[@]}" >/root-image/usr/share/floe/boot/dbx.auth
   chmod 644 /root-image/usr/share/floe/boot/dbx.auth
 fi
 find /root-image/usr/share/floe/boot -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
@@ -110,6 +110,15 @@ put() { touch -d "@$SOURCE_DATE_EPOCH" "$1"; mcopy -m -i $esp "$1" "::$2"; }
 mmd -i $esp ::/EFI ::/EFI/BOOT ::/EFI/Linux ::/loader
 put /exchange/boot.efi /EFI/BOOT/BOOTX64.EFI
 put $out/floe.efi "/EFI/Linux/floe_$version+3.efi"
+# Firmware in setup mode takes keys from anybody; systemd-boot gives it those that lie here. Only on the image: what floe-install writes starts on a PC that has them.
+if [ -e /exchange/pk.key ]; then
+  efi_list db kek /exchange/sign.crt /exchange/in/trusted/*.crt >/exchange/db.auth
+  efi_list KEK pk /exchange/kek.crt >/exchange/KEK.auth
+  efi_list PK pk /exchange/pk.crt >/exchange/PK.auth
+  mmd -i $esp ::/loader/keys ::/loader/keys/auto
+  for list in db KEK PK; do put /exchange/$list.auth /loader/keys/auto/$list.auth; done
+  sed -i 's/^secure-boot-enroll off$/secure-boot-enroll force/' /exchange/loader.conf
+fi
 put /exchange/loader.conf /loader/loader.conf
 
 # The disk: types by the Discoverable Partitions Specification, UUIDs of the first slot by the root hash.
@@ -140,6 +149,7 @@ dd if=$out/root.verity of=$out/disk bs=1M seek=$begin_at conv=notrunc,sparse sta
   echo "initrd_bytes=$(stat -c %s /exchange/initrd)"
   echo "root_bytes=$(stat -c %s $out/root)"
   echo "revoked=${#revoked[@]}"
+  echo "enrolls=$([ -e /exchange/pk.key ] && echo 1 || echo 0)"
   echo 'files:'
   (cd /root-image && find . -type f -printf '%s %P\n' | LC_ALL=C sort -k2)
 } >$out/manifest

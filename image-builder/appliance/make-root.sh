@@ -71,6 +71,18 @@ first() {
 first 10000 floe-state floe-console seatd dbus systemd-udevd systemd-sysctl systemd-tmpfiles-setup systemd-pcrphase-sysinit
 first 1 floe-kvm floe-install floe-agent systemd-modules-load systemd-journal-flush systemd-random-seed systemd-networkd systemd-resolved \
   systemd-timesyncd systemd-logind polkit
+# There is no network before floe-devices has had its cards looked at. Begun earlier and left without a processor until then, networkd was more than half a minute
+# over its first words to the bus, was cut off by it, and stayed without: nobody was told of the lease.
+for unit in networkd resolved; do
+  printf '[Unit]\nAfter=floe-console.service\n' >"$system/systemd-$unit.service.d/later.conf"
+done
+# Nor is anybody else cut off who is slow: a unit has five minutes to start.
+cat >/usr/share/dbus-1/system.d/floe-appliance.conf <<'XML'
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <limit name="auth_timeout">300000</limit>
+</busconfig>
+XML
 : >/usr/lib/clock-epoch
 [ -z "$debug" ] || wants sysinit.target.wants floe-debug-shell.service
 # Without Mesa in the image there is nothing to choose.

@@ -39,6 +39,15 @@ refuses 'a version revokes older ones alone, never itself' --output refused.raw 
 refuses 'a version revokes older ones alone, never itself' --output refused.raw --version $((version - 1)) "${kek[@]}" --revoke "$old/floe.efi"
 refuses 'no kernel image of an appliance' --output refused.raw "${kek[@]}" --revoke "$old/root.verity"
 refuses 'no such file' --output refused.raw "${kek[@]}" --revoke nowhere.efi
+# The keys that firmware in setup mode is to take.
+other=(--pk-key other.key --pk-cert other.crt)
+refuses 'are for --enroll-keys' --output refused.raw "${other[@]}"
+refuses 'is for --enroll-keys' --output refused.raw --also-trust other.crt
+refuses 'wants --pk-cert with it' --output refused.raw --enroll-keys --pk-key other.key
+refuses 'wants --kek-key with it' --output refused.raw --enroll-keys --kek-cert other.crt
+refuses 'is not the certificate of' --output refused.raw --enroll-keys --pk-key other.key --pk-cert "$keys/sign.crt"
+refuses 'other.key: no certificate' --output refused.raw --enroll-keys --also-trust other.key
+refuses 'has no OU=floe-debug' --output refused.raw --debug --enroll-keys "${other[@]}"
 refuses 'is not the certificate of' --output refused.raw --version $((version + 1)) --kek-key other.key --kek-cert "$keys/sign.crt" --revoke "$old"
 openssl req -new -x509 -newkey rsa:2048 -nodes -keyout debug.key -out debug.crt -subj /OU=floe-debug -days 2 2>/dev/null
 refuses 'has no OU=floe-debug' --output refused.raw --version $((version + 1)) --debug --sign-key debug.key --sign-cert debug.crt "${kek[@]}" --revoke "$old"

@@ -15,11 +15,14 @@ before_sandbox() {
   . "$SOURCE/tests/lib/appliance.sh"
   appliance_prepare
   TPM_TREE=$(trixie_tree tpm tpm2-tools libtss2-tcti-swtpm0t64 libtss2-rc0t64 systemd-cryptsetup) || die 'a tree with tools for a TPM'
-  # One key is all of these machines' keys: also the one that may change firmware's lists.
-  local key=$APPLIANCE_DEBUG.keys/sign.key certificate=$APPLIANCE_DEBUG.keys/sign.crt
-  APPLIANCE_OLD=$(appliance_image old --version 1 --sign-key "$key" --sign-cert "$certificate") || die 'an image for release of an older version'
-  APPLIANCE_NEWER=$(appliance_image newer --debug --sign-key "$key" --sign-cert "$certificate" --kek-key "$key" --kek-cert "$certificate" \
-    --revoke "$APPLIANCE_OLD.d") || die 'an image of a newer version, which revokes the older one'
+  local keys=$APPLIANCE_DEBUG.keys name
+  for name in kek pk graphics; do
+    [ -e "$keys/$name.crt" ] || openssl req -new -x509 -newkey rsa:2048 -nodes -keyout "$keys/$name.key" -out "$keys/$name.crt" -subj "/OU=floe-debug/CN=$name" -days 7300 2>/dev/null
+  done
+  APPLIANCE_OLD=$(appliance_image old --version 1 --sign-key "$keys/sign.key" --sign-cert "$keys/sign.crt") || die 'an image for release of an older version'
+  APPLIANCE_NEWER=$(appliance_image newer --debug --sign-key "$keys/sign.key" --sign-cert "$keys/sign.crt" --kek-key "$keys/kek.key" --kek-cert "$keys/kek.crt" \
+    --enroll-keys --pk-key "$keys/pk.key" --pk-cert "$keys/pk.crt" --also-trust "$keys/graphics.crt" --revoke "$APPLIANCE_OLD.d") ||
+    die 'an image of a newer version, which revokes the older one'
   export APPLIANCE_OLD APPLIANCE_NEWER TPM_TREE
 }
 . "$(dirname "$0")/../lib/host.sh"
@@ -38,12 +41,17 @@ denied='BdsDxe: failed to (load|start) '
 shell='^(.*[^#])?# '
 newer=$(sed -n 's/^version=//p' "$APPLIANCE_NEWER.d/manifest")
 
-# -- Untouched: runs, makes its state, is found good, tells firmware of the older one, has a recovery key -------------------------------------------------
+# -- Untouched: gives firmware its keys, runs, makes its state, is found good, tells firmware of the older one, has a recovery key ---------------------------
 good() {
   [ ! -e good.disk ] || return 0
   disk good "$APPLIANCE_NEWER"
-  secure good
-  runs good 'an untouched disk under Secure Boot'
+  unkeyed good
+  runs good 'an untouched disk in a PC whose firmware is in setup mode'
+  # Nothing of the kernel image was started before the keys were there.
+  if [ "$(grep -ac 'Linux version' good.serial)" != 1 ] || ! quietly grep -aF 'locked down from EFI Secure Boot' good.serial; then
+    tamper_wrong "firmware in setup mode has not taken the keys on the disk: $(tail -n 5 good.serial)"
+  fi
+  cp good.vars enrolled.fd
   appliance_wait "$APPLIANCE_PATIENCE" 'the shell of the debug image' "$shell"
   appliance_has 'the state is sealed to the TPM' 'cat /run/floe/state.conf' '^protection=tpm'
   appliance_has 'and to Secure Boot, now and once firmware has the list' 'cat /run/floe/state.conf; cat /var/lib/floe/seal.conf' '^next=[0-9a-f]{64}'
@@ -286,6 +294,7 @@ sealed() {
   appliance_wait "$APPLIANCE_PATIENCE" 'the shell of the debug image' "$shell"
   appliance_has 'the TPM has opened the state' 'cat /run/floe/state.conf' '^protection=tpm'
   ! appliance_shell 'grep -q ^next= /var/lib/floe/seal.conf' 60 || tamper_wrong 'sealed: the seal of before is there still'
+  appliance_has "no report of the start before" '[ ! -e /var/lib/floe/slot/report.json ] || [ /var/lib/floe/slot/report.json -nt /run/floe/state.conf ] && echo none-old' '^none-old'
   appliance_shell 'sync' 60 >/dev/null || true
   appliance_stop
   disk_of unsecured good
@@ -506,7 +515,7 @@ random_runs() {
   fi
 }
 
-tamper_enrol
+cp "$APPLIANCE_DEBUG.keys/sign.crt" "$WORK/"
 for step in ${FLOE_STEPS:-good firmware slots foreign entry closed older revoked sealed recovery ${FLOE_LONG:+bytes additions random}}; do
   say "-- $step ($SECONDS s)"
   $step

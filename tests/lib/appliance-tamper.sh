@@ -79,15 +79,11 @@ disk_done() {
   local name
   for name; do [ -n "${FLOE_KEEP:-}" ] || rm -f "$WORK/$name.disk"; done
 }
-# secure NAME [VARIABLES], insecure NAME: firmware with Secure Boot and the keys of the images (or what it has become in VARIABLES), or without.
-secure() { cp "$WORK/${2:-enrolled.fd}" "$WORK/$1.vars"; APPLIANCE_FIRMWARE=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd; }
-insecure() { cp /usr/share/OVMF/OVMF_VARS_4M.fd "$WORK/$1.vars"; APPLIANCE_FIRMWARE=/usr/share/OVMF/OVMF_CODE_4M.fd; }
-tamper_enrol() {
-  local owner=7b2c1f0e-3a55-4f0c-9d6b-0f5a4d1e2c3b
-  cp /usr/share/OVMF/OVMF_VARS_4M.fd "$APPLIANCE_DEBUG.keys/sign.crt" "$WORK/"
-  appliance_tools virt-fw-vars --input /exchange/OVMF_VARS_4M.fd --output /exchange/enrolled.fd --set-pk "$owner" /exchange/sign.crt \
-    --add-kek "$owner" /exchange/sign.crt --add-db "$owner" /exchange/sign.crt --sb >keys.log 2>&1 || { cat keys.log; die 'no keys could be enrolled'; }
-}
+# secure NAME [VARIABLES], insecure NAME: firmware with Secure Boot and the keys of the images (or what it has become in VARIABLES), or without. unkeyed NAME: with
+# Secure Boot, and no keys yet: in setup mode, it takes those of the first who comes.
+secure() { [ -n "${2:-}" ] || good; cp "$WORK/${2:-enrolled.fd}" "$WORK/$1.vars"; APPLIANCE_FIRMWARE=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd; }
+insecure() { unkeyed "$1"; APPLIANCE_FIRMWARE=/usr/share/OVMF/OVMF_CODE_4M.fd; }
+unkeyed() { cp /usr/share/OVMF/OVMF_VARS_4M.fd "$WORK/$1.vars"; APPLIANCE_FIRMWARE=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd; }
 # put NAME FILE PATH, get NAME PATH FILE: files on the boot partition. replace_kernel NAME FILE: its only kernel image.
 put() { appliance_boot_file "$1" "$2" "$3"; }
 get() { mcopy -o -i "$WORK/$1.disk@@1M" "::$2" "$3"; }
