@@ -79,11 +79,17 @@ disk_done() {
   local name
   for name; do [ -n "${FLOE_KEEP:-}" ] || rm -f "$WORK/$name.disk"; done
 }
-# secure NAME [VARIABLES], insecure NAME: firmware with Secure Boot and the keys of the images (or what it has become in VARIABLES), or without. unkeyed NAME: with
-# Secure Boot, and no keys yet: in setup mode, it takes those of the first who comes.
-secure() { [ -n "${2:-}" ] || good; cp "$WORK/${2:-enrolled.fd}" "$WORK/$1.vars"; APPLIANCE_FIRMWARE=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd; }
-insecure() { unkeyed "$1"; APPLIANCE_FIRMWARE=/usr/share/OVMF/OVMF_CODE_4M.fd; }
-unkeyed() { cp /usr/share/OVMF/OVMF_VARS_4M.fd "$WORK/$1.vars"; APPLIANCE_FIRMWARE=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd; }
+# secure NAME [VARIABLES], insecure NAME: firmware with Secure Boot and the keys of the images (or what it has become in VARIABLES), or the same with Secure Boot
+# switched off. unkeyed NAME: without keys, in setup mode, in which it takes those of the first who comes.
+secure() { [ -n "${2:-}" ] || good; firmware_of "$1" "${2:-enrolled.fd}"; }
+insecure() {
+  good
+  [ -e off.fd ] || appliance_tools virt-fw-vars --input /exchange/enrolled.fd --output /exchange/off.fd --set-false SecureBootEnable >off.log 2>&1 ||
+    { cat off.log; die 'Secure Boot could not be switched off'; }
+  firmware_of "$1" off.fd
+}
+unkeyed() { firmware_of "$1" /usr/share/OVMF/OVMF_VARS_4M.fd; }
+firmware_of() { cp "$2" "$WORK/$1.vars"; APPLIANCE_FIRMWARE=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd; }
 # put NAME FILE PATH, get NAME PATH FILE: files on the boot partition. replace_kernel NAME FILE: its only kernel image.
 put() { appliance_boot_file "$1" "$2" "$3"; }
 get() { mcopy -o -i "$WORK/$1.disk@@1M" "::$2" "$3"; }
