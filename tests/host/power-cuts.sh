@@ -113,7 +113,7 @@ while [ $done -lt "$cuts" ]; do
   rm -f vm/{begun,installed,verified,corrupt}
   VM_ARGS=(-drive "if=none,id=disk,format=raw,file=$WORK/disk,cache=$cache" -device virtio-blk-pci,drive=disk)
   vm_start tests/lib/power-inside.sh $kind $running
-  wait_for 180 "cut $done: the machine to be at work ($(tail -n 3 "$VM_LOG" 2>/dev/null | tr '\n' ' '))" test -e vm/begun
+  wait_for 900 "cut $done: the machine to be at work ($(tail -n 3 "$VM_LOG" 2>/dev/null | tr '\n' ' '))" test -e vm/begun
   # Every other cut comes when something was acknowledged, as long as there is something left to be: a chunk is only some seconds after it came.
   for ((i = 0; done % 2 == 0 && i < 600; i++)); do
     if [ -e vm/installed ] || grep -q 'chunk is here for good' vm/agent.log 2>/dev/null; then break; fi
