@@ -135,18 +135,20 @@ run_list (int argc, char **argv, GError **error)
   g_print ("%-16s %-11s %-5s %8s  %-34s %s\n", "ID", "STATE", "ACCEL", "DESKTOP", "IMAGE", "HERE");
   for (guint i = 0; i < machines->len; i++) {
     FloeHypervisor1Machine *machine = g_ptr_array_index (machines, i);
-    guint64 total = floe_hypervisor1_machine_get_image_total_bytes (machine);
+    guint64 have = floe_hypervisor1_machine_get_image_have_bytes (machine), total = floe_hypervisor1_machine_get_image_total_bytes (machine);
     double seconds = floe_hypervisor1_machine_get_desktop_seconds (machine);
     const char *state = floe_hypervisor1_machine_get_state (machine);
     gboolean off = strcmp (state, "stopped") == 0 || strcmp (state, "failed") == 0 || strcmp (state, "suspended") == 0;
     g_autofree char *desktop = seconds > 0 ? g_strdup_printf ("%.1f s", seconds) : g_strdup ("-");
+    /* Not known before the agent has said. */
+    g_autofree char *here = total == 0 ? g_strdup ("-") : g_strdup_printf ("%3.0f %%", 100.0 * (double)have / (double)total);
 
-    g_print ("%-16s %-11s %-5s %8s  %-34s %3.0f %%\n", floe_hypervisor1_machine_get_id (machine), state,
+    g_print ("%-16s %-11s %-5s %8s  %-34s %s\n", floe_hypervisor1_machine_get_id (machine), state,
              off                                               ? "-"
              : floe_hypervisor1_machine_get_emulated (machine) ? "tcg"
                                                                : "kvm",
              desktop, floe_hypervisor1_machine_get_image (machine),
-             total == 0 ? 0 : 100.0 * (double)floe_hypervisor1_machine_get_image_have_bytes (machine) / (double)total);
+             here);
   }
   return TRUE;
 }

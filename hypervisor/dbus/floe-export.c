@@ -260,8 +260,7 @@ show_report (FloeExport *export, Exported *exported)
 
   floe_hypervisor1_machine_set_image_have_bytes (exported->skeleton, report == NULL ? 0 : report->have);
   floe_hypervisor1_machine_set_image_fetched_bytes (exported->skeleton, report == NULL ? 0 : report->fetched);
-  if (report != NULL)
-    floe_hypervisor1_machine_set_image_total_bytes (exported->skeleton, report->total);
+  floe_hypervisor1_machine_set_image_total_bytes (exported->skeleton, report == NULL ? 0 : report->total);
 }
 
 typedef struct {
@@ -493,7 +492,6 @@ show_view (FloeExport *export, Exported *exported)
   floe_hypervisor1_machine_set_colour (skeleton, view->colour);
   floe_hypervisor1_machine_set_problem (skeleton, view->problem != NULL ? view->problem : "");
   floe_hypervisor1_machine_set_image (skeleton, view->image);
-  floe_hypervisor1_machine_set_image_total_bytes (skeleton, view->image_bytes);
   floe_hypervisor1_machine_set_emulated (skeleton, view->emulated);
   floe_hypervisor1_machine_set_desktop_seconds (skeleton, view->desktop_s);
   floe_hypervisor1_machine_set_sharing (skeleton, sharing (view));

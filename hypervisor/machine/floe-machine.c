@@ -191,7 +191,6 @@ floe_machine_view (FloeMachine *machine)
   view->title = g_strdup (spec != NULL ? spec->title : machine->id);
   view->colour = g_strdup (spec != NULL ? spec->colour : "#808080");
   view->image = g_strdup (image != NULL ? floe_library_image_label (image) : "");
-  view->image_bytes = image != NULL ? floe_library_image_info (image)->size : 0;
   view->problem = g_strdup (machine->problem);
   if (view->problem == NULL && machine->run == NULL)
     view->problem = g_strdup (machine->barred != NULL ? machine->barred : machine->image_problem);

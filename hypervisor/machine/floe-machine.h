@@ -73,7 +73,6 @@ typedef struct {
   FloePolicyShare clipboard, file_transfer;
   gboolean audio;
   unsigned screens;
-  guint64 image_bytes;
   guint64 life;       /* of its QEMU, another one each time; 0: none with an open monitor */
   gboolean usb_ready; /* that one can be given USB devices now */
 } FloeMachineView;
