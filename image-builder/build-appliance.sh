@@ -228,22 +228,22 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(dpkg-deb --fsys-tarfile "$endpoint" | t
 export SOURCE_DATE_EPOCH
 version=${version:-$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M)}
 
-# make_key NAME WHAT: a key with its certificate in FILE.keys/, if there is none yet.
+# make_key NAME WHAT COMMON-NAME: a key with its certificate in FILE.keys/, if there is none yet.
 make_key() {
   local key=$output.keys/$1.key unit=${debug:+debug}
   mkdir -p "$output.keys"
-  [ -e "$key" ] || {
+  if [ ! -e "$key" ]; then
     say "a key $2 is made: $key"
     (umask 077; openssl genrsa -out "$key.part" 2048 2>/dev/null && mv "$key.part" "$key")
-    openssl req -new -x509 -key "$key" -subj "/OU=floe-${unit:-site}/CN=Floe appliance${3:-}" -days 7300 -sha256 -out "$output.keys/$1.crt" 2>/dev/null
-  }
+    openssl req -new -x509 -key "$key" -subj "/OU=floe-${unit:-site}/CN=$3" -days 7300 -sha256 -out "$output.keys/$1.crt" 2>/dev/null
+  fi
 }
 if [ -z "$key" ]; then
-  make_key sign 'to sign with'
+  make_key sign 'to sign with' 'Floe appliance'
   key=$output.keys/sign.key certificate=$output.keys/sign.crt
 fi
 if [ -n "$enroll" ] && [ -z "$kek_key" ]; then
-  make_key kek "that may change firmware's lists" ' KEK'
+  make_key kek "that may change firmware's lists" 'Floe appliance KEK'
   kek_key=$output.keys/kek.key kek_certificate=$output.keys/kek.crt
 fi
 if [ -z "$debug" ] && is_debug "$certificate"; then

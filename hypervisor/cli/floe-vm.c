@@ -147,8 +147,7 @@ run_list (int argc, char **argv, GError **error)
              off                                               ? "-"
              : floe_hypervisor1_machine_get_emulated (machine) ? "tcg"
                                                                : "kvm",
-             desktop, floe_hypervisor1_machine_get_image (machine),
-             here);
+             desktop, floe_hypervisor1_machine_get_image (machine), here);
   }
   return TRUE;
 }
