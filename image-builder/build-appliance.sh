@@ -190,6 +190,8 @@ assemble() {
       mount --bind "$parts" /run/$name/parts
       mount -t proc proc /run/$name/proc
       mount --rbind /dev /run/$name/dev
+      # faketime has a semaphore named by its pid there, which is small here, and the same in another build.
+      mount -t tmpfs tmpfs /run/$name/dev/shm
     done
     run() {
       chroot "$1" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" \

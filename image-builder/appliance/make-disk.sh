@@ -141,6 +141,9 @@ TXT
 dd if=$esp of=$out/disk bs=1M seek=1 conv=notrunc,sparse status=none
 dd if=$out/root of=$out/disk bs=1M seek=$begin_a conv=notrunc,sparse status=none
 dd if=$out/root.verity of=$out/disk bs=1M seek=$begin_at conv=notrunc,sparse status=none
+# Every file with digest and size: two builds that differ say where, and somebody with the image can look whether it is what was built.
+(cd /root-image && find . -type f -printf '%s %P\n') | LC_ALL=C sort -k2 >/exchange/files
+(cd /root-image && cut -d' ' -f2- /exchange/files | tr '\n' '\0' | xargs -0 sha256sum | cut -c1-64) >/exchange/digests
 {
   echo "version=$version"
   echo "roothash=$hash"
@@ -151,5 +154,5 @@ dd if=$out/root.verity of=$out/disk bs=1M seek=$begin_at conv=notrunc,sparse sta
   echo "revoked=${#revoked[@]}"
   echo "enrolls=$([ -e /exchange/pk.key ] && echo 1 || echo 0)"
   echo 'files:'
-  (cd /root-image && find . -type f -printf '%s %P\n' | LC_ALL=C sort -k2)
+  paste -d' ' /exchange/digests /exchange/files
 } >$out/manifest

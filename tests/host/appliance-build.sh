@@ -63,11 +63,18 @@ for part in root root.verity floe.efi manifest; do
 done
 cmp again.raw "$APPLIANCE_RELEASE" || same=0
 figure reproducible $same
-[ $same = 1 ] || die 'the same inputs gave other bits'
+if [ $same = 0 ]; then
+  # Somebody who was not there wants to know which files differ, or where in the file system that has the same ones.
+  diff "$APPLIANCE_RELEASE.d/manifest" again.raw.d/manifest | grep -v '^[<>] cmdline=' | head -n 40 || true
+  cmp -l again.raw.d/root "$APPLIANCE_RELEASE.d/root" 2>&1 | awk 'NR == 1 { print "root: the first at " $0 } { blocks[int(($1 - 1) / 4096)] }
+    END { for (b in blocks) n++; print "root: " NR " bytes in " n + 0 " blocks" }' || true
+  die 'the same inputs gave other bits'
+fi
 
 say 'what is in it'
 figure root_image_mib $(($(stat -c %s again.raw.d/root) / 1048576)) MiB
-sed '1,/^files:/d' again.raw.d/manifest | cut -d' ' -f2- >files
+sed '1,/^files:/d' again.raw.d/manifest | cut -d' ' -f3- >files
+[ "$(wc -l <files)" -gt 1000 ] || die 'the manifest lists too few files'
 for there in usr/lib/systemd/systemd usr/bin/floe-console usr/bin/floe-hypervisord usr/bin/floe-agent usr/bin/qemu-system-x86_64 usr/bin/cage; do
   quietly grep -xF "$there" files || die "$there is not in the image"
 done

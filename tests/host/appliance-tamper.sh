@@ -77,7 +77,7 @@ firmware() {
   replace_kernel kernel kernel.efi
   foreign_disk foreign
   cp "$APPLIANCE_OLD.d/floe.efi" unsigned.efi
-  appliance_tools sbattach --remove /exchange/unsigned.efi >/dev/null 2>&1
+  appliance_tools sbattach --remove /build/unsigned.efi >/dev/null 2>&1
   replace_kernel unsigned unsigned.efi
   # The signed image, and an initrd of his own beside it. systemd-stub does not come back from that, so it is the last.
   printf other >other.initrd
@@ -206,7 +206,7 @@ entry() {
 other_command_line() {
   entry_on "$1" "options $(sed -n 's/^cmdline=//p' "$APPLIANCE_OLD.d/manifest" | sed "s/roothash=[0-9a-f]*/roothash=$(roothash_on "$1")/") console=ttyS0 loglevel=7 floe.other=entry"
   [ -e other.addon.efi ] ||
-    appliance_tools ukify build --cmdline=floe.other=addition --stub=/usr/lib/systemd/boot/efi/addonx64.efi.stub --output=/exchange/other.addon.efi >addition.log 2>&1 ||
+    appliance_tools ukify build --cmdline=floe.other=addition --stub=/usr/lib/systemd/boot/efi/addonx64.efi.stub --output=/build/other.addon.efi >addition.log 2>&1 ||
     { cat addition.log; die 'an addition to the kernel image'; }
   mmd -i "$WORK/$1.disk@@1M" ::/loader/addons
   put "$1" other.addon.efi /loader/addons/other.addon.efi

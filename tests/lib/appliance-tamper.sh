@@ -84,7 +84,7 @@ disk_done() {
 secure() { [ -n "${2:-}" ] || good; firmware_of "$1" "${2:-enrolled.fd}"; }
 insecure() {
   good
-  [ -e off.fd ] || appliance_tools virt-fw-vars --input /exchange/enrolled.fd --output /exchange/off.fd --set-false SecureBootEnable >off.log 2>&1 ||
+  [ -e off.fd ] || appliance_tools virt-fw-vars --input /build/enrolled.fd --output /build/off.fd --set-false SecureBootEnable >off.log 2>&1 ||
     { cat off.log; die 'Secure Boot could not be switched off'; }
   firmware_of "$1" off.fd
 }
@@ -100,7 +100,7 @@ replace_kernel() {
 as_uuid() { sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/' <<<"$1"; }
 
 # signed FILE: whether firmware with the images' key would start FILE of $WORK.
-signed() { appliance_tools sbverify --cert /exchange/sign.crt "/exchange/$1" >/dev/null 2>&1; }
+signed() { appliance_tools sbverify --cert /build/sign.crt "/build/$1" >/dev/null 2>&1; }
 # spoil FILE: one bit of one byte, anywhere that the signature covers.
 spoil() {
   local at

@@ -228,9 +228,5 @@ appliance_server() {
   }
 }
 
-# appliance_tools COMMAND...: runs COMMAND in the tree with the tools that made the image; $WORK is /exchange.
-appliance_tools() {
-  local tools
-  tools=$(ls -d "$FLOE_CACHE"/appliance-tools-*[0-9a-f] | head -n 1)
-  unshare --mount bash -euc 'mkdir -p "$1/exchange"; mount --bind "$2" "$1/exchange"; exec chroot "$1" "${@:3}"' bash "$tools" "$WORK" "$@"
-}
+# appliance_tools COMMAND...: runs COMMAND in the tree with the tools that made the image, which stays as it was made; $WORK is /build.
+appliance_tools() { tree_inside "$(ls -d "$FLOE_CACHE"/appliance-tools-*[0-9a-f] | head -n 1)" "$WORK" "$@"; }
