@@ -9,6 +9,8 @@
 # disks. Everything has fixed times, UUIDs and order, so that the same inputs give the same bits; mkosi would do these steps too, with a
 # package manager's working directories and an initrd of 130 MB of its own to be kept out.
 set -euo pipefail
+# What is made in the image has the modes that are said, or these.
+umask 022
 
 program='floe-image build-appliance'
 fail() { echo "$program: $*" >&2; exit 1; }
@@ -226,7 +228,7 @@ if [ -z "$debs" ]; then
 fi
 endpoint=$(ls "$debs"/floe-endpoint_*.deb 2>/dev/null | tail -n 1)
 # Times in the image are those that the packages were made from.
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(dpkg-deb --fsys-tarfile "$endpoint" | tar -tv --full-time -f - | awk '{ t = $4 " " $5; if (t > most) most = t } END { print most }' | xargs -I{} date -d {} +%s)}
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(dpkg-deb --fsys-tarfile "$endpoint" | TZ=UTC0 tar -tv --full-time -f - | awk '{ t = $4 " " $5; if (t > most) most = t } END { print most }' | xargs -I{} date -u -d {} +%s)}
 export SOURCE_DATE_EPOCH
 version=${version:-$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M)}
 

@@ -7,8 +7,9 @@ version=$1 firmware=$3 debug=$4
 
 # Unmet dependencies are an error: an image with half of what a program needs is found out now.
 dpkg --path-include='*' -i /exchange/in/endpoint.deb
-cp -a --no-preserve=ownership /parts/root/. /
-[ -z "$debug" ] || cp -a --no-preserve=ownership /parts/debug/. /
+# No modes of a checkout's: they are as whoever made it has his umask.
+cp -r --no-preserve=mode,ownership /parts/root/. /
+[ -z "$debug" ] || cp -r --no-preserve=mode,ownership /parts/debug/. /
 
 cat >/usr/lib/os-release <<TXT
 PRETTY_NAME="Floe $version${debug:+ (debug)}"

@@ -55,25 +55,31 @@ mkdir empty
 if floe-image build-appliance --no-firmware --debs empty --output refused.raw 2>said; then die 'made of no package'; fi
 grep -qF 'has no floe-endpoint_' said || { cat said; die 'no reason for want of a package'; }
 
-say 'the same again'
-build --sign-key "$keys/sign.key" --sign-cert "$keys/sign.crt" --output again.raw || { cat said; die 'the second build'; }
-same=1
-for part in root root.verity floe.efi manifest; do
-  cmp "again.raw.d/$part" "$APPLIANCE_RELEASE.d/$part" || same=0
-done
-cmp again.raw "$APPLIANCE_RELEASE" || same=0
-figure reproducible $same
-if [ $same = 0 ]; then
-  # Somebody who was not there wants to know which files differ, or where in the file system that has the same ones.
-  diff "$APPLIANCE_RELEASE.d/manifest" again.raw.d/manifest | grep -v '^[<>] cmdline=' | head -n 40 || true
-  cmp -l again.raw.d/root "$APPLIANCE_RELEASE.d/root" 2>&1 | awk 'NR == 1 { print "root: the first at " $0 } { blocks[int(($1 - 1) / 4096)] }
+say 'twice the same, by two people'
+# The same packages for both, whoever makes new ones meanwhile. What is kept from other runs is no part of it.
+cp -r "$SOURCE/build/debs" debs
+build() { floe-image build-appliance --debs debs --no-firmware "$@" --sign-key "$keys/sign.key" --sign-cert "$keys/sign.crt" 2>said; }
+build --output first.raw || { cat said; die 'the first build'; }
+mkdir elsewhere
+(umask 077; hostname elsewhere; export TZ=Asia/Tokyo LC_ALL=C LANGUAGE=fr HOME=$WORK/elsewhere; build --output elsewhere/again.raw) || { cat said; die 'the second build'; }
+# differences ONE OTHER: which files differ, or where in a file system that has the same ones, for somebody who was not there.
+differences() {
+  diff "$1.d/manifest" "$2.d/manifest" | grep -v '^[<>] cmdline=' | head -n 40 || true
+  cmp -l "$1.d/root" "$2.d/root" 2>&1 | awk 'NR == 1 { print "root: the first at " $0 } { blocks[int(($1 - 1) / 4096)] }
     END { for (b in blocks) n++; print "root: " NR " bytes in " n + 0 " blocks" }' || true
-  die 'the same inputs gave other bits'
-fi
+}
+same=1
+for part in .d/root .d/root.verity .d/floe.efi .d/manifest ''; do
+  cmp "first.raw$part" "elsewhere/again.raw$part" || same=0
+done
+figure reproducible $same
+[ $same = 1 ] || { differences first.raw elsewhere/again.raw; die 'the same inputs gave other bits'; }
+# Not a failure: that one is from another day, and what its trees had then is not known.
+cmp first.raw "$APPLIANCE_RELEASE" || { say 'the kept image is another:'; differences "$APPLIANCE_RELEASE" first.raw; }
 
 say 'what is in it'
-figure root_image_mib $(($(stat -c %s again.raw.d/root) / 1048576)) MiB
-sed '1,/^files:/d' again.raw.d/manifest | cut -d' ' -f3- >files
+figure root_image_mib $(($(stat -c %s first.raw.d/root) / 1048576)) MiB
+sed '1,/^files:/d' first.raw.d/manifest | cut -d' ' -f3- >files
 [ "$(wc -l <files)" -gt 1000 ] || die 'the manifest lists too few files'
 for there in usr/lib/systemd/systemd usr/bin/floe-console usr/bin/floe-hypervisord usr/bin/floe-agent usr/bin/qemu-system-x86_64 usr/bin/cage; do
   quietly grep -xF "$there" files || die "$there is not in the image"
@@ -81,7 +87,7 @@ done
 if grep -E '(^|/)(s?bin|libexec|systemd)/(.*/)?(sh|bash|dash|rbash|busybox|ash|zsh|login|sulogin|agetty|getty|sshd|ssh|apt|apt-get|dpkg|perl|python[0-9.]*|su|sudo|passwd|chroot|nsenter|gdb|strace|tcpdump|journalctl|systemctl|systemd-run|bootctl|qemu-system-i386)$|(^|/)[^/]*(getty|sshd|emergency|rescue|debug-shell)[^/]*\.(service|target)$' files; then
   die 'what is named above has no place in it'
 fi
-words=$(sed -n 's/^cmdline=//p' again.raw.d/manifest)
+words=$(sed -n 's/^cmdline=//p' first.raw.d/manifest)
 for word in usbcore.authorized_default=0 systemd.import_credentials=no module.sig_enforce=1 systemd.gpt_auto=no; do
   [[ " $words " == *" $word "* ]] || die "the command line has no $word"
 done
