@@ -61,7 +61,8 @@ add_machine (Argv *argv, const FloeVmDescription *vm)
          NULL);
   } else {
     add_format (argv, "-accel", "tcg,thread=multi,tb-size=%d", FLOE_VM_TRANSLATION_MIB);
-    add (argv, "-cpu", "max", NULL);
+    /* TCG does "fast strings", by which kernels that see them clear and copy memory, byte by byte. */
+    add (argv, "-cpu", "max,-erms,-fsrm", NULL);
   }
   add_format (argv, "-smp", "%u,sockets=1,cores=%u,threads=1", vm->vcpus, vm->vcpus);
   add_format (argv, "-m", "%uM", vm->memory_mib);

@@ -105,7 +105,8 @@ vm_start() {
   mkfifo "$WORK/$name.fifo"
   cat "$WORK/$name.fifo" &
   VM_CAT=$!
-  qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -M q35 -accel tcg,thread=multi -cpu max -smp "${VM_CPUS:-1}" -m "${VM_MEMORY:-1024}" \
+  # TCG does "fast strings" byte by byte: with them, memory is cleared at a tenth of the speed.
+  qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -M q35 -accel tcg,thread=multi -cpu max,-erms,-fsrm -smp "${VM_CPUS:-1}" -m "${VM_MEMORY:-1024}" \
     -display none -rtc base=utc -kernel "$VM_BOOT/vmlinuz" -initrd "$VM_BOOT/initrd" \
     -append "console=ttyS0 loglevel=5 panic=-1 mitigations=off random.trust_cpu=on ${VM_CMDLINE:-}" \
     -chardev file,id=console,path="$VM_LOG" -serial chardev:console \
