@@ -217,15 +217,18 @@ appliance_server() {
   local guest=$1
   APPLIANCE_SERVER=$FLOE_CACHE/appliance-test-server-$(sha256sum "$guest" | cut -c1-16)
   export APPLIANCE_SERVER
-  [ -d "$APPLIANCE_SERVER" ] || {
+  (
+    # Two tests begin at the same time.
+    exec 8>"$FLOE_CACHE/appliance-test.lock"
+    flock 8
+    [ ! -d "$APPLIANCE_SERVER" ] || exit 0
     rm -rf "$APPLIANCE_SERVER.part"
-    mkdir -p "$APPLIANCE_SERVER.part/data/repo"
+    mkdir -p "$APPLIANCE_SERVER.part/data/repo" || exit 1
     (umask 077; head -c 24 /dev/urandom | base64 >"$APPLIANCE_SERVER.part/passphrase")
     set -- --repo "$APPLIANCE_SERVER.part/data/repo" --keys "$APPLIANCE_SERVER.part/keys" --passphrase-file "$APPLIANCE_SERVER.part/passphrase"
-    floe-policy init "$@" >&2
-    floe-image publish "$@" --name small --channel stable --os linux --firmware bios --memory 128 "$guest" >&2 || die 'publishing the small desktop'
-    mv "$APPLIANCE_SERVER.part" "$APPLIANCE_SERVER"
-  }
+    floe-policy init "$@" >&2 && floe-image publish "$@" --name small --channel stable --os linux --firmware bios --memory 128 "$guest" >&2 &&
+      mv "$APPLIANCE_SERVER.part" "$APPLIANCE_SERVER"
+  ) || die "the server's data for the appliance's tests"
 }
 
 # appliance_tools COMMAND...: runs COMMAND in the tree with the tools that made the image, which stays as it was made; $WORK is /build.
