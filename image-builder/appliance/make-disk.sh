@@ -143,7 +143,7 @@ dd if=$out/root of=$out/disk bs=1M seek=$begin_a conv=notrunc,sparse status=none
 dd if=$out/root.verity of=$out/disk bs=1M seek=$begin_at conv=notrunc,sparse status=none
 # Every file with digest and size: two builds that differ say where, and somebody with the image can look whether it is what was built.
 (cd /root-image && find . -type f -printf '%s %P\n') | LC_ALL=C sort -k2 >/exchange/files
-(cd /root-image && cut -d' ' -f2- /exchange/files | tr '\n' '\0' | xargs -0 sha256sum | cut -c1-64) >/exchange/digests
+(cd /root-image && cut -d' ' -f2- /exchange/files | tr '\n' '\0' | xargs -0 sha256sum --zero | tr '\0' '\n' | cut -c1-64) >/exchange/digests
 {
   echo "version=$version"
   echo "roothash=$hash"

@@ -58,10 +58,10 @@ grep -qF 'has no floe-endpoint_' said || { cat said; die 'no reason for want of 
 say 'twice the same, by two people'
 # The same packages for both, whoever makes new ones meanwhile. What is kept from other runs is no part of it.
 cp -r "$SOURCE/build/debs" debs
-build() { floe-image build-appliance --debs debs --no-firmware "$@" --sign-key "$keys/sign.key" --sign-cert "$keys/sign.crt" 2>said; }
-build --output first.raw || { cat said; die 'the first build'; }
+image() { floe-image build-appliance --debs debs --no-firmware --sign-key "$keys/sign.key" --sign-cert "$keys/sign.crt" --output "$1" 2>said; }
+image first.raw || { cat said; die 'the first build'; }
 mkdir elsewhere
-(umask 077; hostname elsewhere; export TZ=Asia/Tokyo LC_ALL=C LANGUAGE=fr HOME=$WORK/elsewhere; build --output elsewhere/again.raw) || { cat said; die 'the second build'; }
+(umask 077; hostname elsewhere; export TZ=Asia/Tokyo LC_ALL=C LANGUAGE=fr HOME=$WORK/elsewhere; image elsewhere/again.raw) || { cat said; die 'the second build'; }
 # differences ONE OTHER: which files differ, or where in a file system that has the same ones, for somebody who was not there.
 differences() {
   diff "$1.d/manifest" "$2.d/manifest" | grep -v '^[<>] cmdline=' | head -n 40 || true
@@ -81,6 +81,7 @@ say 'what is in it'
 figure root_image_mib $(($(stat -c %s first.raw.d/root) / 1048576)) MiB
 sed '1,/^files:/d' first.raw.d/manifest | cut -d' ' -f3- >files
 [ "$(wc -l <files)" -gt 1000 ] || die 'the manifest lists too few files'
+if sed '1,/^files:/d' first.raw.d/manifest | grep -vE '^[0-9a-f]{64} [0-9]+ '; then die 'no digest and size before what is above'; fi
 for there in usr/lib/systemd/systemd usr/bin/floe-console usr/bin/floe-hypervisord usr/bin/floe-agent usr/bin/qemu-system-x86_64 usr/bin/cage; do
   quietly grep -xF "$there" files || die "$there is not in the image"
 done

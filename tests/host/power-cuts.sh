@@ -171,7 +171,7 @@ for lane in "${lanes[@]}"; do
     NAME=power-cuts/$lane WORK=$WORK/$lane
     cd $lane
     make_lane
-    cut_power $lane $((cuts / ${#lanes[@]}))
+    cut_power $lane $(((cuts + ${#lanes[@]} - 1) / ${#lanes[@]}))
   ) &
 done
 wait || true

@@ -106,8 +106,7 @@ appliance_start() {
   fi
   # Firmware with Secure Boot keeps its variables in memory that only its own mode reaches.
   case $code in *secboot*) machine=q35,smm=on trusted+=(-global driver=cfi.pflash01,property=secure,value=on) ;; esac
-  # TCG does "fast strings" byte by byte: with them, memory is cleared at a tenth of the speed.
-  ${world[@]+"${world[@]}"} qemu-system-x86_64 -nodefaults -no-user-config -M $machine -accel "tcg,thread=multi,tb-size=${APPLIANCE_TRANSLATED:-0}" -cpu max,-erms,-fsrm \
+  ${world[@]+"${world[@]}"} qemu-system-x86_64 -nodefaults -no-user-config -M $machine -accel "tcg,thread=multi,tb-size=${APPLIANCE_TRANSLATED:-0}" -cpu $VM_CPU \
     -smp 1 -m "${APPLIANCE_MEMORY:-2048}" -display none -rtc base=utc \
     -drive if=pflash,unit=0,format=raw,readonly=on,file="$code" -drive if=pflash,unit=1,format=raw,file="$WORK/$name.vars" \
     -drive if=none,id=disk,format=raw,file="$WORK/$name.disk",discard=unmap -device virtio-blk-pci,drive=disk,bootindex=1 \

@@ -29,6 +29,8 @@
 . "$SOURCE/tests/lib/debian13.sh"
 . "$SOURCE/tests/lib/trixie.sh"
 
+# TCG does "fast strings" byte by byte: with them, memory is cleared at a tenth of the speed.
+VM_CPU=max,-erms,-fsrm
 vm_recipe=1
 vm_packages=(linux-image-amd64 kmod udev busybox-static erofs-utils qemu-system-x86 qemu-system-modules-spice qemu-utils nbdkit
   dbus dbus-daemon polkitd nftables iproute2 dnsmasq-base conntrack tcpdump procps libglib2.0-bin socat jq openssl util-linux
@@ -105,8 +107,7 @@ vm_start() {
   mkfifo "$WORK/$name.fifo"
   cat "$WORK/$name.fifo" &
   VM_CAT=$!
-  # TCG does "fast strings" byte by byte: with them, memory is cleared at a tenth of the speed.
-  qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -M q35 -accel tcg,thread=multi -cpu max,-erms,-fsrm -smp "${VM_CPUS:-1}" -m "${VM_MEMORY:-1024}" \
+  qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -M q35 -accel tcg,thread=multi -cpu $VM_CPU -smp "${VM_CPUS:-1}" -m "${VM_MEMORY:-1024}" \
     -display none -rtc base=utc -kernel "$VM_BOOT/vmlinuz" -initrd "$VM_BOOT/initrd" \
     -append "console=ttyS0 loglevel=5 panic=-1 mitigations=off random.trust_cpu=on ${VM_CMDLINE:-}" \
     -chardev file,id=console,path="$VM_LOG" -serial chardev:console \
