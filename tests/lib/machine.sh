@@ -40,13 +40,14 @@ make_repository() {
   floe-image publish --repo "$REPO" --keys keys --passphrase-file pass --name tiny --channel stable --os other --firmware bios \
     "$@" guest.raw >>repo.log
 }
-# publish_policy FILE; spool: what the agent does.
+# publish_policy FILE; spool: what the agent does. A chunk that is there is not written again: cp would empty it first, and a guest that reads it
+# in that moment waits for an agent.
 publish_policy() { floe-policy publish-policy --repo "$REPO" --keys keys --passphrase-file pass "$1" >>repo.log; }
 spool() {
   rm -rf "$STATE/spool"
   mkdir -p "$STATE/spool" "$STATE/chunks"
   cp -r "$REPO/metadata" "$REPO/targets" "$STATE/spool/"
-  cp -r "$REPO/chunks/." "$STATE/chunks/"
+  cp -ru "$REPO/chunks/." "$STATE/chunks/"
   chmod -R a+rX "$STATE"
 }
 
