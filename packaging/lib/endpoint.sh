@@ -87,7 +87,6 @@ arrivals() {
 # only read: what a run changes lies in an overlay over it. Needs the archive's network when the desktop is not cached.
 published_desktop() {
   local image=$FLOE_CACHE/demo-desktop.raw key
-  "$BUILD/bin/floe-image" build-desktop --add "$SOURCE/image-builder/demo" "$image"
   key=$({
     cat "$SOURCE"/image-builder/build-desktop.sh "$SOURCE"/server-sync/image/*.[ch] "$SOURCE"/policy/signing/*.[ch] \
       "$SOURCE"/image-builder/*.c "$SOURCE"/packaging/lib/endpoint.sh
@@ -100,11 +99,12 @@ published_desktop() {
   if [ ! -d "$PUBLISHED" ]; then
     rm -rf "$PUBLISHED".part
     mkdir -p "$PUBLISHED.part/data/repo"
+    "$BUILD/bin/floe-image" build-desktop --add "$SOURCE/image-builder/demo" "$image"
     publish_into "$PUBLISHED.part" "$image"
+    rm -f "$image"
     mv "$PUBLISHED.part" "$PUBLISHED"
   fi
   exec 7>&-
-  rm -f "$image"
 }
 publish_into() {
   local place=$1 image=$2

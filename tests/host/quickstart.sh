@@ -7,8 +7,12 @@ set -euo pipefail
 SOURCE=$(cd "$(dirname "$0")/../.." && pwd)
 NAME=quickstart-test
 . "$SOURCE/packaging/lib/base.sh"
+# Other tests run the same programs meanwhile: what is looked for below are the processes that come from here.
+if [ -z "${FLOE_OWN_PROCESSES:-}" ]; then
+  FLOE_OWN_PROCESSES=1 exec unshare --mount --pid --fork --kill-child=KILL --mount-proc bash "$0" "$@"
+fi
 unset DISPLAY XAUTHORITY
-# What this host has that quickstart could leave behind, the test's own process tree left out by looking for our programs only.
+# What this host has that quickstart could leave behind.
 host_state() {
   ip -br link | awk '{ print "link", $1 }'
   nft list tables 2>/dev/null | sed 's/^/nft /'

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# light
 # floe-policy is killed at each of its renames and removals in turn, while it publishes, rotates keys and changes root. At every such instant a client
 # accepts the repository and has the old policy or the new one; the next run of the same command completes it. And for a power
 # cut: each file is synced before it gets its name, and its directory before the next file gets one.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# light
 # Two implementations of TUF agree: floe-trust and python-tuf's client (Debian 13's python3-tuf, run in a tree of its own) go
 # through the same repositories, those that python-tuf signs and those that floe-policy signs, and accept, refuse and trust the same.
 before_sandbox() {

@@ -18,6 +18,8 @@ if [ -z "${FLOE_SANDBOX:-}" ]; then
   [ "$(id -u)" = 0 ] || skip 'root is needed for namespaces'
   # What needs the machine's own network (a tree from the archive) is made before; it is for caches only.
   if declare -F before_sandbox >/dev/null; then before_sandbox; fi
+  # tests/run has what is kept made ahead of the test.
+  [ -z "${FLOE_PREPARE:-}" ] || exit 0
   enter_sandbox "$0" "$@"
 fi
 sandbox_ready
