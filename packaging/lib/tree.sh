@@ -38,7 +38,7 @@ tree_build() {
         tree_inside "$tree" "$place" CC="$compiler" CFLAGS="-ffile-prefix-map=/build/$name=build -ffile-prefix-map=/source=source" \
           cmake -G Ninja -S /source -B "/build/$name" -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_C_COMPILER_LAUNCHER="$launcher"
     } &&
-      tree_inside "$tree" "$place" CCACHE_DIR=/ccache CCACHE_MAXSIZE=3G ninja -C "/build/$name" "$@"
+      tree_inside "$tree" "$place" CCACHE_DIR=/ccache CCACHE_DEPEND=1 CCACHE_MAXSIZE=3G ninja -C "/build/$name" "$@"
   } >"$place/$name.log" 2>&1 8>&- || status=$?
   exec 8>&-
   [ $status = 0 ] || { grep -A12 -m3 FAILED "$place/$name.log" || tail -n 30 "$place/$name.log"; }

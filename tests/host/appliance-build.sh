@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What floe-image build-appliance makes: the same bits from the same inputs, no shell, login, getty, ssh, package manager or emergency shell in an
-# image for release, no debug image under a key for release, and reasons for what it refuses.
+# image for release, no debug image under a key for release, and reasons for what it refuses. With --long also an image for real PCs, with their firmware.
 before_sandbox() {
   . "$SOURCE/packaging/lib/endpoint.sh"
   . "$SOURCE/tests/lib/appliance.sh"
   appliance_packages
   APPLIANCE_RELEASE=$(appliance_image release) || die 'an image for release'
   export APPLIANCE_RELEASE
+  [ -z "${FLOE_LONG:-}" ] || APPLIANCE_PC=$(appliance_image pc --firmware) || die 'an image for real PCs'
+  export APPLIANCE_PC=${APPLIANCE_PC:-}
 }
 . "$(dirname "$0")/../lib/host.sh"
 
@@ -93,3 +95,25 @@ for word in usbcore.authorized_default=0 systemd.import_credentials=no module.si
   [[ " $words " == *" $word "* ]] || die "the command line has no $word"
 done
 [[ $words != *ttyS* ]] || die 'the image for release talks on a serial line'
+
+# == Only with --long ================================================================================================================
+[ -n "$APPLIANCE_PC" ] || exit 0
+say 'an image for real PCs'
+sed '1,/^files:/d' "$APPLIANCE_PC.d/manifest" | cut -d' ' -f3- >pc-files
+comm -23 <(grep -v '^usr/lib/firmware/' files | LC_ALL=C sort) <(LC_ALL=C sort pc-files) >missing
+[ ! -s missing ] || { head missing; die 'an image with firmware lacks what one without has'; }
+# Graphics, Wi-Fi, Ethernet and sound, by the names that drivers ask for.
+for there in i915/tgl_guc_ amdgpu/navi10_ radeon/ nvidia/tu102/ iwlwifi-cc-a0- ath10k/ ath11k/ mediatek/mt7921 rtw88/ rtw89/ brcm/ rtl_nic/rtl8168 bnx2/ intel/sof/ \
+  intel/sof-tplg/ intel/sof-ipc4/; do
+  quietly grep -E "^usr/lib/firmware/$there" pc-files || die "no firmware $there in an image for real PCs"
+done
+for there in modules/[^/]*/kernel/drivers/net/wireless/intel/iwlwifi/ x86_64-linux-gnu/dri/ x86_64-linux-gnu/libEGL_mesa; do
+  quietly grep -E "^usr/lib/$there" pc-files || die "no $there in an image for real PCs"
+done
+for name in GenuineIntel AuthenticAMD; do
+  quietly grep -a "kernel/x86/microcode/$name.bin" "$APPLIANCE_PC.d/floe.efi" || die "the kernel image has no microcode $name"
+done
+# The slot has room for versions to come.
+figure firmware_files "$(grep -c '^usr/lib/firmware/' pc-files)"
+figure firmware_root_image_mib $(($(stat -c %s "$APPLIANCE_PC.d/root") / 1048576)) MiB
+[ "$(stat -c %s "$APPLIANCE_PC.d/root")" -lt $((1536 * 1048576 * 3 / 4)) ] || die 'the root with firmware leaves its slot too little room to grow'
