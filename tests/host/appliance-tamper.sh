@@ -14,7 +14,7 @@ before_sandbox() {
   . "$SOURCE/packaging/lib/endpoint.sh"
   . "$SOURCE/tests/lib/appliance.sh"
   appliance_prepare
-  TPM_TREE=$(trixie_tree tpm tpm2-tools libtss2-tcti-swtpm0t64 libtss2-rc0t64 systemd-cryptsetup) || die 'a tree with tools for a TPM'
+  TPM_TREE=$(debian13_tree) || die 'a tree with tools for a TPM'
   local keys=$APPLIANCE_DEBUG.keys name
   for name in kek pk graphics; do
     [ -e "$keys/$name.crt" ] || openssl req -new -x509 -newkey rsa:2048 -nodes -keyout "$keys/$name.key" -out "$keys/$name.crt" -subj "/OU=floe-debug/CN=$name" -days 7300 2>/dev/null

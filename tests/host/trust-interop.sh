@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # light
-# Two implementations of TUF agree: floe-trust and python-tuf's client (Debian 13's python3-tuf, run in a tree of its own) go
+# Two implementations of TUF agree: floe-trust and python-tuf's client (Debian 13's python3-tuf, run in a tree of that) go
 # through the same repositories, those that python-tuf signs and those that floe-policy signs, and accept, refuse and trust the same.
 before_sandbox() {
-  need mmdebstrap
-  tree=$("$SOURCE/tests/lib/trixie.sh" tuf python3-tuf python3-cryptography python3-securesystemslib)
+  . "$SOURCE/tests/lib/debian13.sh"
+  tree=$(debian13_tree)
   export tree
 }
 . "$(dirname "$0")/../lib/host.sh"

@@ -5,12 +5,14 @@
 . "$SOURCE/packaging/lib/tree.sh"
 
 # debian13_tree: the path of the tree that compiles; it needs the archive's network when it is not cached. qemu-img is what a unit test asks
-# for its opinion of our overlays.
+# for its opinion of our overlays; python-tuf (tests/host/trust-interop.sh) and tools for a TPM (tests/host/appliance-tamper.sh) are here too, since a tree for
+# each takes a minute to make.
 debian13_tree() {
   local packages
   need mmdebstrap
   mapfile -t packages < <(awk '/^#/ || /^$/ { next } /^\[/ { on = $0 == "[build]" || $0 == "[deb]"; next } on && !/\?$/' "$SOURCE/packaging/packages")
-  "$SOURCE/tests/lib/trixie.sh" build "${packages[@]}" clang qemu-utils ccache
+  "$SOURCE/tests/lib/trixie.sh" build "${packages[@]}" clang qemu-utils ccache python3-tuf python3-cryptography python3-securesystemslib \
+    tpm2-tools libtss2-tcti-swtpm0t64 libtss2-rc0t64 systemd-cryptsetup
 }
 
 # debian13_inside TREE COMMAND...: tree_inside with build/debian13 at /build.
