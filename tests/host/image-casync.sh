@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# light
 # Publishing: stock casync restores what we publish bit for bit and we read what it makes; publishing twice adds nothing, a changed image
 # adds what changed; a damaged server store is repaired by publishing again; a full disk is said and leaves nothing half made.
 . "$(dirname "$0")/../lib/host.sh"

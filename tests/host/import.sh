@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# light
 # floe-image import: each format that other products export arrives bit for bit; an image that names other files of this host, or is not
 # what it says, is refused in one clear line before anything is written.
 . "$(dirname "$0")/../lib/host.sh"

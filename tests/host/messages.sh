@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# light
 # messages.sh: what a new user gets wrong: no arguments, wrong ones, files that are not there, no message bus. Each program ends by itself with
 # the status that it should have (2 for usage) and one line that begins with its name and names the thing.
 . "$(dirname "$0")/../lib/host.sh"

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# light
 # A host that lacks what a machine's network needs: a machine with a network is refused, by a message that names the thing, and leaves
 # nothing; a machine without one runs.
 . "$(dirname "$0")/../lib/host.sh"

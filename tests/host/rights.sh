@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# light
 # Who may call floe-hypervisord, with the real polkit, our action and rules files and the system bus's own configuration.
 . "$(dirname "$0")/../lib/host.sh"
 . "$SOURCE/packaging/lib/endpoint.sh"

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# light
 # Administrators keep a repository with floe-policy, each with one's own keys: a policy that two of three must sign, drafts, rotation,
 # a server that holds the online key alone, and what an outsider with access to the files tries. What endpoints make of it is asked
 # of floe-trust at every turn.

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# light
 # A role's key in a PKCS#11 token (SoftHSM): floe-policy signs with it through OpenSSL's provider or engine, the private half never
 # being a file, and an endpoint accepts what it signed.
 . "$(dirname "$0")/../lib/host.sh"

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# light
 # SIGKILL at 1,000 random moments of a client that refreshes over a changing repository: what was accepted is never lost, nothing
 # older is accepted afterwards, and the next refresh succeeds.
 . "$(dirname "$0")/../lib/host.sh"
