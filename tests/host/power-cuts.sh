@@ -45,7 +45,8 @@ make_lane() {
   make_root base 12
   publish_desktop
   publish 1
-  state_mib=256
+  # Every third cut brings a desktop of 12 MiB, and nothing is taken away.
+  state_mib=$((256 + cuts * 5))
   truncate -s $((esp_mib + 36 + state_mib + 3))M disk
   mapfile -t uuids < <(slot_uuids "$(cat v1/roothash)")
   sfdisk -q disk >/dev/null <<EOF
@@ -109,10 +110,18 @@ problem() {
   cp --sparse=always disk "$SOURCE/build/power/disk.$lane.$done"
 }
 
+# looked_at: what the start that was just made found of the cut before.
+looked_at() {
+  local lost altered told
+  read -r lost altered told <vm/verified
+  [ "$lost $altered" = '0 0' ] || problem "by the cut before, $lost chunks lost that were acknowledged, $altered of the appliance altered"
+  acknowledged=$((acknowledged + told))
+}
+
 # cut_power LANE CUTS: LANE is how QEMU keeps the disk, or both, by turns. Leaves its counts in the file `counts`.
 cut_power() {
   local lane=$1 cuts=$2 running=1 published=1 done=0 failures=0 cut_before=0 cut_after=0 reach=9000 acknowledged=0
-  local kind cache moment lost altered told version i
+  local kind cache moment version i
   [ "$(starts)" = 1 ] || die 'version 1 does not start from a fresh disk'
   while [ $done -lt "$cuts" ]; do
     case $lane in both) cache=writeback; [ $((done % 4)) -lt 2 ] || cache=directsync ;; *) cache=$lane ;; esac
@@ -143,9 +152,7 @@ cut_power() {
         cut_before=$((cut_before + 1)) reach=$((reach < 60000 ? reach * 5 / 4 : reach))
       fi
     fi
-    read -r lost altered told <vm/verified
-    [ "$lost $altered" = '0 0' ] || problem "by the cut before, $lost chunks lost that were acknowledged, $altered of the appliance altered"
-    acknowledged=$((acknowledged + told))
+    looked_at
     [ ! -e vm/corrupt ] || problem "altered chunks stayed: $(cat vm/corrupt)"
     version=$(starts) || version=none
     if [ "$version" != $running ] && [ "$version" != $published ]; then
@@ -157,6 +164,12 @@ cut_power() {
     # What a long run that is ended early has shown.
     [ $((done % 10)) != 0 ] || say "$done cuts, $failures failures, $acknowledged chunks acknowledged ($SECONDS s)"
   done
+  # What the last cut left, and of all that was ever acknowledged.
+  rm -f vm/verified
+  VM_ARGS=(-drive "if=none,id=disk,format=raw,file=$WORK/disk" -device virtio-blk-pci,drive=disk)
+  kind=look
+  vm_run 900 tests/lib/power-inside.sh look $running >look.log 2>&1 || problem "nobody could look at the disk after the last cut: $(tail -n 3 look.log)"
+  looked_at
   say "$cut_before cuts before an update was done, $cut_after after, the rest while chunks streamed; version $running at the end"
   echo "$done $failures $acknowledged" >counts
 }

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# power-inside.sh update|stream RUNNING: in the test machine of tests/host/power-cuts.sh, whose power goes while this is at work. The second disk is an
+# power-inside.sh update|stream|look RUNNING: in the test machine of tests/host/power-cuts.sh, whose power goes while this is at work. The second disk is an
 # appliance's: FAT, two slots, state on ext4. First what the last cut left is looked at: /exchange/verified says what was lost. Then a server, an agent
-# and floe-slot (update), or plugins that ask for a desktop's chunks (stream).
+# and floe-slot (update), or plugins that ask for a desktop's chunks (stream). Looked at are chunks of the newest images; the last start (look) looks at all
+# that was ever there or acknowledged, and does nothing else.
 set -eu
 kind=$1 running=$2
 AGENT=64901 PLUGIN=630001
@@ -20,15 +21,28 @@ tables() { find data/repo/targets/"$1" -name '*.table'; }
 # good until the power went.
 altered=0
 sed -n 's/.*: chunk is here for good DIGEST=\([0-9a-f]\{64\}\)$/\1/p' agent.log 2>/dev/null | sort -u >told || true
-for table in $(tables images) $(tables appliance); do chunk-ask whole /state/chunks "$table"; done | sort -u >whole
-touch found
-sort -u found told | comm -23 - whole >lost
-for table in $(tables appliance); do
+acknowledged=$(wc -l <told)
+newest() { { tables images | xargs -r ls -t | head -n 3; tables appliance | xargs -r ls -t | head -n 3; } 2>/dev/null; }
+newest >looking
+if [ $kind = look ]; then { tables images; tables appliance; } >looking; fi
+# What was looked at by the start before is looked at once more, since `found` has it.
+sort -u looking looked >both 2>/dev/null || sort -u looking >both
+rm -rf whole
+mkdir whole
+while read -r table; do chunk-ask whole /state/chunks "$table" >"whole/${table//\//_}"; done <both
+touch found ever
+sort -u found told ever -o ever
+if [ $kind = look ]; then cp ever told; fi
+sort -u found told | comm -23 - <(sort -u whole/*) >lost
+while read -r table; do
+  [[ $table == data/repo/targets/appliance/* ]] || continue
   read -r _ _ _ bad _ <<<"$(chunk-ask count /state/chunks "$table")"
   altered=$((altered + bad))
-done
-echo "$(wc -l <lost) $altered $(wc -l <told)" >verified
-mv whole found
+done <both
+echo "$(wc -l <lost) $altered $acknowledged" >verified
+[ $kind != look ] || exit 0
+while read -r table; do cat "whole/${table//\//_}"; done <looking | sort -u >found
+mv looking looked
 : >agent.log
 
 floe-server --data data --listen 127.0.0.1:8443 --user nobody 2>server.log &
