@@ -51,7 +51,8 @@ tamper_until() {
     if [ -n "$3" ] && tamper_shows "$3"; then echo screen; return; fi
     if [ -n "${4:-}" ] && quietly grep -aE "$4" "$WORK/$1.serial" 2>/dev/null; then echo serial; return; fi
     kill -0 $APPLIANCE_PID 2>/dev/null || break
-    sleep 0.5
+    # A look costs a tenth of a second of a processor, and the picture that is waited for stays for ten.
+    sleep 1.5
   done
   echo nothing
 }
