@@ -228,12 +228,26 @@ first_row (FloeInstallPage *page)
   return page->disks_back;
 }
 
+/* What can be done while it works, or has ended: nothing, or one thing. */
+static GtkWidget *
+work_button (FloeInstallPage *page)
+{
+  if (gtk_widget_get_visible (page->restart))
+    return page->restart;
+  return gtk_widget_get_visible (page->again) ? page->again : NULL;
+}
+
 void
 floe_install_page_focus (FloeInstallPage *page)
 {
-  GtkWidget *places[STEPS] = { page->first, first_row (page), page->typed, gtk_widget_get_visible (page->restart) ? page->restart : page->again };
+  GtkWidget *places[STEPS] = { page->first, first_row (page), page->typed, work_button (page) };
+  GtkWidget *top = gtk_widget_get_toplevel (GTK_WIDGET (page));
 
-  gtk_widget_grab_focus (places[page->step]);
+  /* A button that was never shown would get keys all the same, and GTK complains of each. */
+  if (places[page->step] != NULL)
+    gtk_widget_grab_focus (places[page->step]);
+  else if (GTK_IS_WINDOW (top))
+    gtk_window_set_focus (GTK_WINDOW (top), NULL);
 }
 
 /* -- Building -------------------------------------------------------------------------------------------------------------- */

@@ -132,7 +132,8 @@ printf x | dd of=boot/EFI/Linux/floe_7.efi bs=1 seek=20000 conv=notrunc status=n
 key ctrl+a
 xdotool type --delay 15 'nvme0n1'
 shot confirm-whole
-key Return
+# Who leans on the keyboard while it works does no harm.
+xdotool key --delay 1 Return $(printf 'x %.0s' $(seq 60))
 wait_for 30 'the refusal' install_is State failed
 install_is Problem unverified || die "it says: $(property Problem) $(property Detail)"
 [ "$(dd if=dev/nvme0n1 bs=1M skip=100 count=1 status=none | head -c 8)" = precious ] || die 'the disk was touched'
