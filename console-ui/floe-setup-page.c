@@ -80,7 +80,9 @@ on_connect (FloeSetupPage *page)
   if (floe_setup_link_is_enrolling (page->setup))
     return;
   floe_setup_link_enrol (page->setup, typed (page->address), typed (page->code));
-  gtk_widget_grab_focus (page->cancel);
+  /* It is there when there is something to cancel: not when the agent went away in this moment. */
+  if (floe_setup_link_is_enrolling (page->setup))
+    gtk_widget_grab_focus (page->cancel);
 }
 
 /* What was wrong before is being mended. */
