@@ -18,7 +18,7 @@ before_sandbox() {
 usb_everything "$GUEST"
 cp vm/ro.img vm/blocked.img .
 # KVM within is real KVM on SVM as QEMU's TCG has it. With two processors that of QEMU 7.2 has been seen to crash the kernel of the machine.
-VM_CPUS=1
+VM_CPUS=1 VM_NESTED=1
 cp -r vm fresh
 run() { vm_run "${FLOE_VM_SECONDS:-1800}" tests/lib/usb-guests-inside.sh "$parts"; }
 parts=${1:-guests_start guests_sticks guests_parts guests_question guests_two guests_end} status=0

@@ -7,6 +7,7 @@ case $1 in
   fails) exit 7 ;;
   crashes) echo c >/proc/sysrq-trigger ;;
   hangs) sleep 1000 ;;
+  waits) sleep 10; exit 0 ;;
 esac
 (IFS='|'; echo "arguments: $*")
 echo "$(cat in.txt), and out" >out.txt

@@ -11,7 +11,8 @@
 # vm_run SECONDS SCRIPT ARGUMENT...: the script's output comes to our standard output while it runs, its status is vm_run's (a machine that
 # dies or takes longer than SECONDS is a failure, with the end of its console). SCRIPT is a path within the checkout.
 # vm_start SCRIPT ARGUMENT... and vm_wait SECONDS do the same in two steps, for a test that does things from outside meanwhile.
-# Settings, before vm_start: VM_NAME (vm), VM_MEMORY (1024 MiB), VM_CPUS (1), VM_CMDLINE (more for the kernel), VM_ARGS (array, more for QEMU).
+# Settings, before vm_start: VM_NAME (vm), VM_MEMORY (1024 MiB), VM_CPUS (1), VM_CMDLINE (more for the kernel), VM_ARGS (array, more for QEMU), VM_NESTED
+# (whether there will be guests on KVM within: see vm_wait).
 # With more than one CPU a kernel that patches its own code while another CPU runs it, as it does for hooks and probes, now and then
 # panics under QEMU's TCG.
 #
@@ -101,8 +102,11 @@ vm_start() {
   local script=$1 name=${VM_NAME:-vm}; shift
   VM_DIR=$WORK/$name VM_QMP=$WORK/$name.qmp VM_LOG=$WORK/$name.console
   mkdir -p "$VM_DIR"
-  rm -f "$VM_DIR/status" "$WORK/$name".{fifo,inner}
-  printf '%q ' bash "/source/$script" "$@" >"$VM_DIR/command"
+  rm -f "$VM_DIR"/{status,beat} "$WORK/$name".{fifo,inner}
+  {
+    [ -z "${VM_NESTED:-}" ] || echo '(while echo $SECONDS >/exchange/beat; do sleep 2; done) >/dev/null 2>&1 </dev/null &'
+    printf '%q ' bash "/source/$script" "$@"
+  } >"$VM_DIR/command"
   # A pipe in between: QEMU would make our own output non-blocking, for all who write to it.
   mkfifo "$WORK/$name.fifo"
   cat "$WORK/$name.fifo" &
@@ -123,11 +127,13 @@ vm_start() {
   VM_PID=$!
 }
 
-# vm_wait SECONDS: the script's status; 75 when the emulator stands still: a QEMU that takes no processor time at all for two minutes, which a kernel with
-# nothing to do never does. It is seen now and then with a guest on KVM within, where TCG's SVM loses an interrupt.
+# vm_wait SECONDS: the script's status; 75 when the emulator stands still. With a guest on KVM within, QEMU 7.2 loses interrupts now and then: the timer's is
+# pending in the local APIC (IRR) and the processor is not told. Then the machine sleeps for ever, or the one process that runs goes on alone, and nothing else
+# is ever run. Stopped and continued, such a machine has gone on: so a machine of VM_NESTED that has no heartbeat for 20 seconds is, again every 10. It stands
+# still when that does not help for five minutes, or when QEMU takes no processor time for two, which a kernel with nothing to do never does.
 VM_STILL=75
 vm_wait() {
-  local end=$((SECONDS + $1)) status=1 used='' moved=$SECONDS stat still=
+  local end=$((SECONDS + $1)) status=1 used='' moved=$SECONDS stat still= beat='' last='' beaten=$SECONDS kicked=0
   while kill -0 "$VM_PID" 2>/dev/null && [ $SECONDS -lt $end ] && [ -z "$still" ]; do
     sleep 0.2
     read -r -a stat 2>/dev/null <"/proc/$VM_PID/stat" || continue
@@ -135,6 +141,16 @@ vm_wait() {
       used="${stat[13]} ${stat[14]}" moved=$SECONDS
     elif [ $((SECONDS - moved)) -ge 120 ]; then
       still=1
+    fi
+    [ -e "$VM_DIR/beat" ] && read -r beat 2>/dev/null <"$VM_DIR/beat" || continue
+    if [ "$beat" != "$last" ]; then
+      [ $kicked = 0 ] || say "the emulator had stood still for $((SECONDS - beaten)) s, and goes on"
+      last=$beat beaten=$SECONDS kicked=0
+    elif [ $((SECONDS - beaten)) -ge 300 ]; then
+      still=1
+    elif [ $((SECONDS - beaten)) -ge $((20 + kicked * 10)) ]; then
+      kicked=$((kicked + 1))
+      { vm_qmp stop; vm_qmp cont; } >/dev/null || true
     fi
   done
   if [ -n "$still" ]; then
