@@ -105,8 +105,8 @@ sed '1,/^files:/d' "$APPLIANCE_PC.d/manifest" | cut -d' ' -f3- >pc-files
 comm -23 <(LC_ALL=C sort files) <(LC_ALL=C sort pc-files) | grep -vxF usr/lib/systemd/system/floe-console.service.d/pixman.conf >missing || true
 [ ! -s missing ] || { head missing; die 'an image with firmware lacks what one without has'; }
 # Graphics, Wi-Fi, Ethernet and sound, by the names that drivers ask for.
-for there in i915/tgl_guc_ amdgpu/navi10_ radeon/ nvidia/tu102/ iwlwifi-cc-a0- ath10k/ ath11k/ mediatek/mt7921 rtw88/ rtw89/ brcm/ rtl_nic/rtl8168 bnx2/ intel/sof/ \
-  intel/sof-tplg/ intel/sof-ipc4/; do
+for there in i915/tgl_guc_ amdgpu/navi10_ radeon/ nvidia/tu102/ iwlwifi-cc-a0- ath10k/ ath11k/ mediatek/WIFI_RAM_CODE_MT7961 rtw88/ rtw89/ brcm/ rtl_nic/rtl8168 \
+  intel/sof/ intel/sof-tplg/ intel/sof-ipc4/; do
   quietly grep -E "^usr/lib/firmware/$there" pc-files || die "no firmware $there in an image for real PCs"
 done
 for there in modules/[^/]*/kernel/drivers/net/wireless/intel/iwlwifi/ x86_64-linux-gnu/dri/ x86_64-linux-gnu/libEGL_mesa; do
