@@ -2,29 +2,28 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What floe-image build-appliance makes: the same bits from the same inputs, no shell, login, getty, ssh, package manager or emergency shell in an
 # image for release, no debug image under a key for release, and reasons for what it refuses. With --long also an image for real PCs, with their firmware.
+MADE=$(cd "$(dirname "$0")/../.." && pwd)/build/appliance-build
+first=$MADE/first.raw said=$MADE/said
+build() { floe-image build-appliance --debs "$MADE/debs" --no-firmware "$@" 2>"$said"; }
 before_sandbox() {
   . "$SOURCE/packaging/lib/endpoint.sh"
   . "$SOURCE/tests/lib/appliance.sh"
   appliance_packages
-  # The same packages for all images, whoever makes new ones meanwhile. No image that is kept: this one is compared with another.
-  MADE=$SOURCE/build/appliance-build
+  # The same packages for all images, whoever makes new ones meanwhile; and no image that is kept.
   rm -rf "$MADE"
   mkdir -p "$MADE"
   cp -r "$SOURCE/build/debs" "$MADE/debs"
-  "$BUILD/bin/floe-image" build-appliance --debs "$MADE/debs" --no-firmware --output "$MADE/first.raw" >"$MADE/said" 2>&1 || { cat "$MADE/said"; die 'an image for release'; }
-  export MADE
+  build --output "$first" || { cat "$said"; die 'an image for release'; }
+  export APPLIANCE_PC=
   [ -z "${FLOE_LONG:-}" ] || APPLIANCE_PC=$(appliance_image pc --firmware) || die 'an image for real PCs'
-  export APPLIANCE_PC=${APPLIANCE_PC:-}
 }
 . "$(dirname "$0")/../lib/host.sh"
 
-first=$MADE/first.raw
-build() { floe-image build-appliance --debs "$MADE/debs" --no-firmware "$@" 2>said; }
 # refuses WORDS OPTION...: it ends at once, with the reason in WORDS.
 refuses() {
   local words=$1; shift
   if build "$@"; then die "taken: $*"; fi
-  grep -qF -- "$words" said || { cat said; die "not the reason for: $*"; }
+  grep -qF -- "$words" "$said" || { cat "$said"; die "not the reason for: $*"; }
   ! [ -e "$WORK/refused.raw" ] || die "an image was left by: $*"
 }
 keys=$first.keys
@@ -60,13 +59,13 @@ refuses 'is not the certificate of' --output refused.raw --version $((version + 
 openssl req -new -x509 -newkey rsa:2048 -nodes -keyout debug.key -out debug.crt -subj /OU=floe-debug -days 2 2>/dev/null
 refuses 'has no OU=floe-debug' --output refused.raw --version $((version + 1)) --debug --sign-key debug.key --sign-cert debug.crt "${kek[@]}" --revoke "$old"
 mkdir empty
-if floe-image build-appliance --no-firmware --debs empty --output refused.raw 2>said; then die 'made of no package'; fi
-grep -qF 'has no floe-endpoint_' said || { cat said; die 'no reason for want of a package'; }
+if floe-image build-appliance --no-firmware --debs empty --output refused.raw 2>"$said"; then die 'made of no package'; fi
+grep -qF 'has no floe-endpoint_' "$said" || { cat "$said"; die 'no reason for want of a package'; }
 
 say 'twice the same, by two people'
 mkdir elsewhere
 (umask 077; hostname elsewhere; export TZ=Asia/Tokyo LC_ALL=C LANGUAGE=fr HOME=$WORK/elsewhere
-  build --sign-key "$keys/sign.key" --sign-cert "$keys/sign.crt" --output elsewhere/again.raw) || { cat said; die 'the second build'; }
+  build --sign-key "$keys/sign.key" --sign-cert "$keys/sign.crt" --output elsewhere/again.raw) || { cat "$said"; die 'the second build'; }
 # differences ONE OTHER: which files differ, or where in a file system that has the same ones, for somebody who was not there.
 differences() {
   diff "$1.d/manifest" "$2.d/manifest" | grep -v '^[<>] cmdline=' | head -n 40 || true
@@ -97,26 +96,26 @@ for word in usbcore.authorized_default=0 systemd.import_credentials=no module.si
 done
 [[ $words != *ttyS* ]] || die 'the image for release talks on a serial line'
 
-# == Only with --long ================================================================================================================
-[ -n "$APPLIANCE_PC" ] || { rm -rf "$MADE"; exit 0; }
-say 'an image for real PCs'
-sed '1,/^files:/d' "$APPLIANCE_PC.d/manifest" | cut -d' ' -f3- >pc-files
-# But for what makes do without a graphics card.
-comm -23 <(LC_ALL=C sort files) <(LC_ALL=C sort pc-files) | grep -vxF usr/lib/systemd/system/floe-console.service.d/pixman.conf >missing || true
-[ ! -s missing ] || { head missing; die 'an image with firmware lacks what one without has'; }
-# Graphics, Wi-Fi, Ethernet and sound, by the names that drivers ask for.
-for there in i915/tgl_guc_ amdgpu/navi10_ radeon/ nvidia/tu102/ iwlwifi-cc-a0- ath10k/ ath11k/ mediatek/WIFI_RAM_CODE_MT7961 rtw88/ rtw89/ brcm/ rtl_nic/rtl8168 \
-  intel/sof/ intel/sof-tplg/ intel/sof-ipc4/; do
-  quietly grep -E "^usr/lib/firmware/$there" pc-files || die "no firmware $there in an image for real PCs"
-done
-for there in modules/[^/]*/kernel/drivers/net/wireless/intel/iwlwifi/ x86_64-linux-gnu/dri/ x86_64-linux-gnu/libEGL_mesa; do
-  quietly grep -E "^usr/lib/$there" pc-files || die "no $there in an image for real PCs"
-done
-for name in GenuineIntel AuthenticAMD; do
-  quietly grep -a "kernel/x86/microcode/$name.bin" "$APPLIANCE_PC.d/floe.efi" || die "the kernel image has no microcode $name"
-done
-# The slot has room for versions to come.
-figure firmware_files "$(grep -c '^usr/lib/firmware/' pc-files)"
-figure firmware_root_image_mib $(($(stat -c %s "$APPLIANCE_PC.d/root") / 1048576)) MiB
-[ "$(stat -c %s "$APPLIANCE_PC.d/root")" -lt $((1536 * 1048576 * 3 / 4)) ] || die 'the root with firmware leaves its slot too little room to grow'
+# -- Only with --long: graphics, Wi-Fi, Ethernet and sound by the names that drivers ask for, microcode, and room in the slot for versions to come --------
+pc_image() {
+  say 'an image for real PCs'
+  sed '1,/^files:/d' "$APPLIANCE_PC.d/manifest" | cut -d' ' -f3- >pc-files
+  # But for what makes do without a graphics card.
+  comm -23 <(LC_ALL=C sort files) <(LC_ALL=C sort pc-files) | grep -vxF usr/lib/systemd/system/floe-console.service.d/pixman.conf >missing || true
+  [ ! -s missing ] || { head missing; die 'an image with firmware lacks what one without has'; }
+  for there in i915/tgl_guc_ amdgpu/navi10_ radeon/ nvidia/tu102/ iwlwifi-cc-a0- ath10k/ ath11k/ mediatek/WIFI_RAM_CODE_MT7961 rtw88/ rtw89/ brcm/ rtl_nic/rtl8168 \
+    intel/sof/ intel/sof-tplg/ intel/sof-ipc4/; do
+    quietly grep -E "^usr/lib/firmware/$there" pc-files || die "no firmware $there in an image for real PCs"
+  done
+  for there in modules/[^/]*/kernel/drivers/net/wireless/intel/iwlwifi/ x86_64-linux-gnu/dri/ x86_64-linux-gnu/libEGL_mesa; do
+    quietly grep -E "^usr/lib/$there" pc-files || die "no $there in an image for real PCs"
+  done
+  for name in GenuineIntel AuthenticAMD; do
+    quietly grep -a "kernel/x86/microcode/$name.bin" "$APPLIANCE_PC.d/floe.efi" || die "the kernel image has no microcode $name"
+  done
+  figure firmware_files "$(grep -c '^usr/lib/firmware/' pc-files)"
+  figure firmware_root_image_mib $(($(stat -c %s "$APPLIANCE_PC.d/root") / 1048576)) MiB
+  [ "$(stat -c %s "$APPLIANCE_PC.d/root")" -lt $((1536 * 1048576 * 3 / 4)) ] || die 'the root with firmware leaves its slot too little room to grow'
+}
+[ -z "$APPLIANCE_PC" ] || pc_image
 rm -rf "$MADE"

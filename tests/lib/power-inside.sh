@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # power-inside.sh update|stream|look RUNNING: in the test machine of tests/host/power-cuts.sh, whose power goes while this is at work. The second disk is an
 # appliance's: FAT, two slots, state on ext4. First what the last cut left is looked at: /exchange/verified says what was lost. Then a server, an agent
-# and floe-slot (update), or plugins that ask for a desktop's chunks (stream). Looked at are chunks of the newest images; the last start (look) looks at all
-# that was ever there or acknowledged, and does nothing else.
+# and floe-slot (update), or plugins that ask for a desktop's chunks (stream). Looked at are the newest images; the last start (look) looks at all of them, and
+# does nothing else.
 set -eu
 kind=$1 running=$2
 AGENT=64901 PLUGIN=630001
@@ -18,31 +18,27 @@ slot() { LD_LIBRARY_PATH=/exchange/lib floe-slot "$1" --config floe.conf --disk 
 tables() { find data/repo/targets/"$1" -name '*.table'; }
 
 # What the agent had acknowledged (docs/agent.md) is here and whole: what it found here when it started, and what it has said to be here for
-# good until the power went.
-altered=0
+# good until the power went. The directory `whole` has, for each table, what was whole when it was last looked at.
 sed -n 's/.*: chunk is here for good DIGEST=\([0-9a-f]\{64\}\)$/\1/p' agent.log 2>/dev/null | sort -u >told || true
-acknowledged=$(wc -l <told)
-newest() { { tables images | xargs -r ls -t | head -n 3; tables appliance | xargs -r ls -t | head -n 3; } 2>/dev/null; }
-newest >looking
-if [ $kind = look ]; then { tables images; tables appliance; } >looking; fi
-# What was looked at by the start before is looked at once more, since `found` has it.
-sort -u looking looked >both 2>/dev/null || sort -u looking >both
-rm -rf whole
-mkdir whole
-while read -r table; do chunk-ask whole /state/chunks "$table" >"whole/${table//\//_}"; done <both
-touch found ever
-sort -u found told ever -o ever
-if [ $kind = look ]; then cp ever told; fi
-sort -u found told | comm -23 - <(sort -u whole/*) >lost
-while read -r table; do
+newest() { tables "$1" | xargs -r ls -t 2>/dev/null | head -n 3; }
+if [ $kind = look ]; then look_at=$(tables images; tables appliance); else look_at=$(newest images; newest appliance); fi
+altered=0
+mkdir -p whole
+: >here
+: >lost
+for table in $look_at; do
+  last=whole/${table//\//_}
+  chunk-ask whole /state/chunks "$table" | sort -u >now
+  [ ! -e "$last" ] || comm -23 "$last" now >>lost
+  cat now >>here
+  mv now "$last"
   [[ $table == data/repo/targets/appliance/* ]] || continue
   read -r _ _ _ bad _ <<<"$(chunk-ask count /state/chunks "$table")"
   altered=$((altered + bad))
-done <both
-echo "$(wc -l <lost) $altered $acknowledged" >verified
+done
+comm -23 told <(sort -u here) >>lost
+echo "$(wc -l <lost) $altered $(wc -l <told)" >verified
 [ $kind != look ] || exit 0
-while read -r table; do cat "whole/${table//\//_}"; done <looking | sort -u >found
-mv looking looked
 : >agent.log
 
 floe-server --data data --listen 127.0.0.1:8443 --user nobody 2>server.log &
