@@ -20,8 +20,9 @@ tables() { find data/repo/targets/"$1" -name '*.table'; }
 # What the agent had acknowledged (docs/agent.md) is here and whole: what it found here when it started, and what it has said to be here for
 # good until the power went. The directory `whole` has, for each table, what was whole when it was last looked at.
 sed -n 's/.*: chunk is here for good DIGEST=\([0-9a-f]\{64\}\)$/\1/p' agent.log 2>/dev/null | sort -u >told || true
-newest() { tables "$1" | xargs -r ls -t 2>/dev/null | head -n 3; }
-if [ $kind = look ]; then look_at=$(tables images; tables appliance); else look_at=$(newest images; newest appliance); fi
+newest() { tables "$1" | xargs -r ls -t 2>/dev/null | head -n "$2"; }
+# Three versions each; the appliance's have three pieces: the update of the last start is not the newest any more.
+if [ $kind = look ]; then look_at=$(tables images; tables appliance); else look_at=$(newest images 3; newest appliance 9); fi
 altered=0
 mkdir -p whole
 : >here
