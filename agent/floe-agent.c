@@ -3,6 +3,7 @@
 
 #include "agent/floe-checkin-sender.h"
 #include "agent/floe-chunk-service.h"
+#include "agent/floe-collector.h"
 #include "agent/floe-hypervisor-link.h"
 #include "agent/floe-refresh.h"
 #include "common/floe-fd.h"
@@ -23,6 +24,7 @@ struct _FloeAgent {
   FloeStore *store;
   FloeRefresher *refresher;
   FloeChunkService *chunks;
+  FloeCollector *collector;
   FloeHypervisorLink *link;
   FloeCheckinSender *checkin; /* NULL: not enrolled, the server is the configuration's */
   GMainLoop *loop;
@@ -31,6 +33,8 @@ struct _FloeAgent {
   guint next_refresh;    /* source */
   gboolean refreshing;
   gboolean refresh_again; /* asked for meanwhile */
+  gboolean refreshed;     /* the last one went well */
+  gboolean in_use_known;  /* the images that machines are on are in the catalogue */
   guint failures;
   char *problem;         /* as last said in the log */
   GPtrArray *known;      /* ids in the catalogue */
@@ -120,6 +124,48 @@ learn_ids (FloeAgent *agent, const FloeRefreshed *refreshed)
   }
 }
 
+/* Whether a chunk of no image in the catalogue is one of no image at all. */
+static void
+judge_certain (FloeAgent *agent)
+{
+  gboolean alone = floe_hypervisor_link_background (agent->link) == FLOE_BACKGROUND_UNSAID;
+
+  floe_chunk_service_set_certain (agent->chunks, !agent->refreshing && agent->refreshed && (alone || agent->in_use_known));
+}
+
+static void
+on_images_in_use (const char *const *ids, gpointer data)
+{
+  FloeAgent *agent = data;
+
+  agent->in_use_known = ids != NULL && floe_collector_take_in_use (agent->collector, ids, g_get_monotonic_time ());
+  judge_certain (agent);
+}
+
+static void
+on_image_dropped (const char *id, gpointer data)
+{
+  FloeAgent *agent = data;
+  g_autoptr (GError) error = NULL;
+  guint at;
+
+  if (g_ptr_array_find_with_equal_func (agent->known, id, g_str_equal, &at))
+    g_ptr_array_remove_index (agent->known, at);
+  /* The appliance's pieces have none. */
+  if (*id != '.' && !floe_refresher_forget (agent->refresher, id, &error))
+    floe_log (G_LOG_LEVEL_WARNING, "an image's table stays", "IMAGE", id, "REASON", error->message, NULL);
+}
+
+static gboolean
+may_collect (gpointer data)
+{
+  FloeAgent *agent = data;
+
+  return !agent->refreshing && agent->refreshed;
+}
+
+static const FloeCollectorHandlers collector_handlers = { on_image_dropped, may_collect };
+
 /* Which version of the appliance is offered, and what of it the running one has. */
 static void
 take_appliance (FloeAgent *agent, const FloeRefreshed *refreshed)
@@ -177,7 +223,8 @@ on_refreshed (GObject *source, GAsyncResult *result, gpointer data)
   if (refreshed == NULL)
     return; /* cancelled: the agent ends */
   floe_chunk_service_update (agent->chunks, refreshed->images, (const char *const *) refreshed->current);
-  floe_chunk_service_set_certain (agent->chunks, refreshed->error == NULL);
+  agent->refreshed = refreshed->error == NULL;
+  judge_certain (agent);
   learn_ids (agent, refreshed);
   take_appliance (agent, refreshed);
   if (refreshed->spooled || offline)
@@ -189,6 +236,8 @@ on_refreshed (GObject *source, GAsyncResult *result, gpointer data)
     return;
   }
   agent->failures = refreshed->error != NULL ? agent->failures + 1 : 0;
+  if (refreshed->error == NULL)
+    floe_hypervisor_link_ask_images (agent->link, on_images_in_use, agent);
   /* Also after one that failed: metadata that does not verify is no reason to be silent. */
   floe_checkin_sender_send (agent->checkin);
   tell_problem (agent, refreshed->error);
@@ -211,7 +260,7 @@ begin_refresh (FloeAgent *agent, FloeRefreshMode mode)
     return;
   }
   agent->refreshing = TRUE;
-  floe_chunk_service_set_certain (agent->chunks, FALSE);
+  judge_certain (agent);
   g_clear_handle_id (&agent->next_refresh, g_source_remove);
   refresh = g_new0 (RefreshTask, 1);
   refresh->mode = mode;
@@ -254,8 +303,13 @@ on_hypervisor (gboolean appeared, gpointer data)
   FloeAgent *agent = data;
 
   judge_background (agent);
-  if (appeared)
-    floe_catalogue_report (floe_chunk_service_catalogue (agent->chunks), TRUE, report, agent);
+  if (!appeared)
+    return;
+  agent->in_use_known = FALSE;
+  floe_collector_hold (agent->collector);
+  judge_certain (agent);
+  floe_hypervisor_link_ask_images (agent->link, on_images_in_use, agent);
+  floe_catalogue_report (floe_chunk_service_catalogue (agent->chunks), TRUE, report, agent);
 }
 
 static gboolean
@@ -306,6 +360,7 @@ open_store (FloeAgent *agent, GError **error)
 static gboolean
 open_chunks (FloeAgent *agent, GError **error)
 {
+  g_autofree char *images = g_build_filename (agent->config->state, "hypervisor", "images", NULL);
   const FloeChunkServiceOptions options = { .background_rate = agent->options.background_rate };
   floe_autofd run = floe_dir_open (agent->config->run, error);
   floe_autofd own = run < 0 ? -1 : floe_dir_make_at (run, "agent", 0755, error);
@@ -313,7 +368,12 @@ open_chunks (FloeAgent *agent, GError **error)
   if (own < 0)
     return FALSE;
   agent->chunks = floe_chunk_service_new (agent->config, agent->store, own, &options, error);
-  return agent->chunks != NULL;
+  if (agent->chunks == NULL)
+    return FALSE;
+  /* An image is given up when it was unneeded for as long as the next look takes to come: whoever starts a machine on it meanwhile has written that down. */
+  agent->collector = floe_collector_new (floe_chunk_service_catalogue (agent->chunks), agent->store, images,
+                                         (gint64) agent->options.interval_seconds * G_USEC_PER_SEC / 2, &collector_handlers, agent);
+  return TRUE;
 }
 
 FloeAgent *
@@ -361,6 +421,7 @@ floe_agent_free (FloeAgent *agent)
   g_clear_handle_id (&agent->next_refresh, g_source_remove);
   floe_checkin_sender_free (agent->checkin);
   floe_hypervisor_link_free (agent->link);
+  floe_collector_free (agent->collector);
   floe_chunk_service_free (agent->chunks);
   floe_refresher_free (agent->refresher);
   floe_store_free (agent->store);

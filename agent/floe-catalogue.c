@@ -9,6 +9,7 @@ struct _FloeCatalogueImage {
   char *id;
   gboolean current;
   gboolean appliance;
+  gint64 unneeded_since; /* 0: it is needed, or nobody has looked */
   FloeTable *table;
   FloeBootList *boot; /* NULL: none */
   uint8_t *have;      /* a bit for each of the table's entries */
@@ -161,8 +162,37 @@ settle (FloeCatalogue *catalogue, FloeCatalogueImage *image)
 void
 floe_catalogue_add (FloeCatalogue *catalogue, FloeCatalogueImage *image)
 {
+  for (guint i = 0; i < catalogue->images->len; i++)
+    if (strcmp (((FloeCatalogueImage *) catalogue->images->pdata[i])->id, image->id) == 0) {
+      g_ptr_array_remove_index (catalogue->images, i);
+      break;
+    }
   settle (catalogue, image);
   g_ptr_array_add (catalogue->images, image);
+}
+
+guint
+floe_catalogue_retire (FloeCatalogue *catalogue, const char *const *in_use, gint64 now, gint64 grace,
+                       void (*dropped) (const char *id, gpointer data), gpointer data)
+{
+  guint count = 0;
+
+  for (guint i = 0; i < catalogue->images->len;) {
+    FloeCatalogueImage *image = catalogue->images->pdata[i];
+
+    if (image->current || g_strv_contains (in_use, image->id))
+      image->unneeded_since = 0;
+    else if (image->unneeded_since == 0)
+      image->unneeded_since = now;
+    if (image->unneeded_since == 0 || now - image->unneeded_since < grace) {
+      i++;
+      continue;
+    }
+    dropped (image->id, data);
+    g_ptr_array_remove_index (catalogue->images, i);
+    count++;
+  }
+  return count;
 }
 
 void

@@ -26,10 +26,14 @@ void floe_catalogue_free (FloeCatalogue *catalogue);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeCatalogue, floe_catalogue_free)
 
 gboolean floe_catalogue_has_image (FloeCatalogue *catalogue, const char *id);
-/* Takes IMAGE over. */
+/* Takes IMAGE over, in place of one with its id. */
 void floe_catalogue_add (FloeCatalogue *catalogue, FloeCatalogueImage *image);
 /* Only IDS (NULL-terminated) are current from now on. */
 void floe_catalogue_set_current (FloeCatalogue *catalogue, const char *const *ids);
+/* Drops images that no channel is at, that are not among IN_USE (NULL-terminated), and that were neither at any call of the last GRACE microseconds before NOW.
+ * DROPPED is called with the id of each. Answers how many went. */
+guint floe_catalogue_retire (FloeCatalogue *catalogue, const char *const *in_use, gint64 now, gint64 grace,
+                             void (*dropped) (const char *id, gpointer data), gpointer data);
 gboolean floe_catalogue_is_empty (FloeCatalogue *catalogue);
 
 gboolean floe_catalogue_find (FloeCatalogue *catalogue, const FloeDigest *digest, FloeTableEntry *entry);

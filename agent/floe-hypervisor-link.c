@@ -26,7 +26,10 @@ struct _FloeHypervisorLink {
   gboolean spool_pending; /* to be told when hypervisord appears, or when the call under way has ended */
   gboolean spool_calling;
   gboolean joining;       /* until it knows its group it can make nothing of the spool */
-  char *complaint;        /* what SpoolChanged last answered, so as to say it once */
+  gboolean asking_images;
+  void (*images_answered) (const char *const *ids, gpointer data);
+  gpointer images_data;
+  char *spool_complaint, *images_complaint; /* what was last answered, so as to say it once */
 };
 
 static void connect_bus (FloeHypervisorLink *link);
@@ -77,19 +80,17 @@ on_properties_changed (GDBusConnection *bus, const char *sender, const char *pat
 /* -- The spool ------------------------------------------------------------------------------------------------------ */
 
 static void
-complain (FloeHypervisorLink *link, const GError *error)
+complain (char **said, const char *what, const GError *error)
 {
   g_autofree char *name = g_dbus_error_get_remote_error (error);
-  g_autofree char *message = NULL;
   g_autoptr (GError) plain = g_error_copy (error);
 
   g_dbus_error_strip_remote_error (plain);
-  message = g_strdup (plain->message);
-  if (g_strcmp0 (link->complaint, message) == 0)
+  if (g_strcmp0 (*said, plain->message) == 0)
     return;
-  floe_log (G_LOG_LEVEL_WARNING, "hypervisord took nothing new from the spool", "REASON", message, "ERROR", name, NULL);
-  g_free (link->complaint);
-  link->complaint = g_steal_pointer (&message);
+  floe_log (G_LOG_LEVEL_WARNING, what, "REASON", plain->message, "ERROR", name, NULL);
+  g_free (*said);
+  *said = g_strdup (plain->message);
 }
 
 static void
@@ -103,9 +104,9 @@ on_spool_told (GObject *source, GAsyncResult *result, gpointer data)
     return;
   link->spool_calling = FALSE;
   if (reply == NULL)
-    complain (link, error);
+    complain (&link->spool_complaint, "hypervisord took nothing new from the spool", error);
   else
-    g_clear_pointer (&link->complaint, g_free);
+    g_clear_pointer (&link->spool_complaint, g_free);
   if (link->spool_pending)
     floe_hypervisor_link_spool_changed (link);
 }
@@ -132,6 +133,40 @@ floe_hypervisor_link_report (FloeHypervisorLink *link, const char *image, guint6
   return TRUE;
 }
 
+/* -- Images that are needed ----------------------------------------------------------------------------------------- */
+
+static void
+on_images (GObject *source, GAsyncResult *result, gpointer data)
+{
+  FloeHypervisorLink *link = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) reply = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
+  g_autofree const char **ids = NULL;
+
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  link->asking_images = FALSE;
+  if (reply == NULL) {
+    complain (&link->images_complaint, "hypervisord does not say which images are needed: chunks of old ones stay", error);
+  } else {
+    g_clear_pointer (&link->images_complaint, g_free);
+    g_variant_get (reply, "(^a&s)", &ids);
+  }
+  link->images_answered (ids, link->images_data);
+}
+
+void
+floe_hypervisor_link_ask_images (FloeHypervisorLink *link, void (*answered) (const char *const *ids, gpointer data), gpointer data)
+{
+  if (!link->present || link->asking_images)
+    return;
+  link->asking_images = TRUE;
+  link->images_answered = answered;
+  link->images_data = data;
+  g_dbus_connection_call (link->bus, NAME, PATH, INTERFACE, "ImagesInUse", NULL, G_VARIANT_TYPE ("(as)"), G_DBUS_CALL_FLAGS_NO_AUTO_START,
+                          CALL_MILLISECONDS, link->cancellable, on_images, link);
+}
+
 FloeBackground
 floe_hypervisor_link_background (FloeHypervisorLink *link)
 {
@@ -151,7 +186,7 @@ on_joined (GObject *source, GAsyncResult *result, gpointer data)
     return;
   link->joining = FALSE;
   if (reply == NULL)
-    complain (link, error);
+    complain (&link->spool_complaint, "hypervisord took nothing new from the spool", error);
   if (link->spool_pending && link->present)
     floe_hypervisor_link_spool_changed (link);
 }
@@ -271,7 +306,8 @@ floe_hypervisor_link_free (FloeHypervisorLink *link)
   g_clear_handle_id (&link->retry, g_source_remove);
   drop_bus (link);
   g_object_unref (link->cancellable);
-  g_free (link->complaint);
+  g_free (link->spool_complaint);
+  g_free (link->images_complaint);
   g_free (link->group);
   g_free (link);
 }

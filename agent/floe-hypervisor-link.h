@@ -23,5 +23,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeHypervisorLink, floe_hypervisor_link_free)
 FloeBackground floe_hypervisor_link_background (FloeHypervisorLink *link);
 /* The spool has news; told now, or when hypervisord appears. */
 void floe_hypervisor_link_spool_changed (FloeHypervisorLink *link);
+/* Asks which images are needed here. ANSWERED is called with DATA from the main loop, once, with a NULL-terminated list of "NAME/VERSION", or with NULL when
+ * that cannot be had. Nothing happens when hypervisord is not there, or is being asked already. */
+void floe_hypervisor_link_ask_images (FloeHypervisorLink *link, void (*answered) (const char *const *ids, gpointer data), gpointer data);
 /* FALSE when hypervisord is not there. */
 gboolean floe_hypervisor_link_report (FloeHypervisorLink *link, const char *image, guint64 have, guint64 total, guint64 fetched);

@@ -27,6 +27,7 @@ struct _FloeRefresher {
   int trust_dir;
   int images_dir;
   int spool_dir;
+  GHashTable *unneeded; /* of the spool's targets; floe_spool_prune()'s */
 };
 
 /* One round. */
@@ -91,6 +92,7 @@ floe_refresher_new (const FloeAgentConfig *config, FloeStore *store, GError **er
   refresher->store = store;
   refresher->agent_dir = refresher->trust_dir = refresher->images_dir = refresher->spool_dir = -1;
   refresher->spool_path = g_build_filename (config->state, "spool", NULL);
+  refresher->unneeded = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   return open_directories (refresher, error) ? g_steal_pointer (&refresher) : NULL;
 }
 
@@ -104,6 +106,7 @@ floe_refresher_free (FloeRefresher *refresher)
   floe_fd_clear (&refresher->trust_dir);
   floe_fd_clear (&refresher->agent_dir);
   g_free (refresher->spool_path);
+  g_hash_table_unref (refresher->unneeded);
   g_free (refresher);
 }
 
@@ -362,7 +365,10 @@ run_trust (Round *round, FloeRefreshMode mode, gint64 now, GError **error)
     return TRUE;
   /* Of a round that lacked something too: hypervisord says what, and the time of the server's word counts (a lease's end hangs on it). */
   round->result->spooled = floe_spool_commit (transport, error);
-  return round->result->spooled;
+  if (!round->result->spooled)
+    return FALSE;
+  /* Only after a round that asked for all that there is to ask for. */
+  return round->result->error != NULL || floe_spool_prune (transport, refresher->unneeded, error);
 }
 
 /* -- What the last life of the agent knew ---------------------------------------------------------------------------- */
@@ -402,6 +408,12 @@ floe_refresher_run (FloeRefresher *refresher, FloeRefreshMode mode, const char *
   if (mode == FLOE_REFRESH_OFFLINE && !floe_table_cache_load (refresher->images_dir, add_kept, &round, &problem))
     note (&round, problem);
   return g_steal_pointer (&result);
+}
+
+gboolean
+floe_refresher_forget (FloeRefresher *refresher, const char *id, GError **error)
+{
+  return floe_table_cache_forget (refresher->images_dir, id, error);
 }
 
 void

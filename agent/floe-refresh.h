@@ -33,5 +33,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeRefresher, floe_refresher_free)
 /* KNOWN: ids of images that need not be read again. NOW in seconds since 1970. Never NULL. */
 FloeRefreshed *floe_refresher_run (FloeRefresher *refresher, FloeRefreshMode mode, const char *const *known, gint64 now,
                                    GCancellable *cancellable);
+/* Image ID is needed no more: its table need not be known in the next life. Not while a round is under way. */
+gboolean floe_refresher_forget (FloeRefresher *refresher, const char *id, GError **error) FLOE_WARN_UNUSED;
 void floe_refreshed_free (FloeRefreshed *refreshed);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeRefreshed, floe_refreshed_free)

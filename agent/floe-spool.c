@@ -4,10 +4,17 @@
 #include "common/floe-digest.h"
 #include "common/floe-fd.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define METADATA "metadata"
 #define TIMESTAMP "timestamp.json"
+#define TARGETS "targets"
+#define DEPTH_MAX 4 /* targets/images/NAME/FILE */
 
 typedef struct {
   FloeTrustTransport base;
@@ -15,6 +22,7 @@ typedef struct {
   FloeTrustTransport *network; /* writes what it fetches */
   FloeTrustTransport *fetch;   /* the network alone; owned by `network` */
   GByteArray *timestamp;       /* not in the spool yet; NULL when there is none */
+  GHashTable *asked;           /* paths of targets */
   int spool_dir;
 } Spool;
 
@@ -74,6 +82,8 @@ spool_fetch (FloeTrustTransport *base, const char *path, guint64 max, FloeTrustS
 
   if (strcmp (path, METADATA "/" TIMESTAMP) == 0)
     return fetch_timestamp (self, path, max, sink, context, cancellable, error);
+  if (g_str_has_prefix (path, TARGETS "/"))
+    g_hash_table_add (self->asked, g_strdup (path));
   content = read_spooled (self, path, max, cancellable);
   if (content != NULL)
     return sink (content->data, content->len, context, error);
@@ -88,6 +98,7 @@ spool_free (FloeTrustTransport *base)
   floe_trust_transport_free (self->spool);
   floe_trust_transport_free (self->network);
   g_clear_pointer (&self->timestamp, g_byte_array_unref);
+  g_hash_table_unref (self->asked);
   g_free (self);
 }
 
@@ -101,6 +112,7 @@ floe_spool_transport (const char *spool_path, int spool_dir, FloeTrustTransport 
   self->spool = floe_trust_transport_directory (spool_path);
   self->network = floe_trust_transport_tee (network, spool_dir);
   self->fetch = network;
+  self->asked = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->spool_dir = spool_dir;
   return &self->base;
 }
@@ -120,4 +132,78 @@ floe_spool_commit (FloeTrustTransport *transport, GError **error)
   }
   g_clear_pointer (&self->timestamp, g_byte_array_unref);
   return TRUE;
+}
+
+/* -- What is not asked for any more --------------------------------------------------------------------------------- */
+
+typedef struct {
+  GHashTable *asked, *before, *now;
+} Pruning;
+
+static gboolean
+is_large (const char *name)
+{
+  return g_str_has_suffix (name, ".caibx") || g_str_has_suffix (name, ".table") || g_str_has_suffix (name, ".boot");
+}
+
+static gboolean prune_directory (int dir, const char *path, unsigned depth, Pruning *pruning, GError **error);
+
+static gboolean
+prune_entry (int dir, const char *name, const char *path, unsigned depth, Pruning *pruning, GError **error)
+{
+  g_autofree char *below = g_strdup_printf ("%s/%s", path, name);
+  struct stat st;
+
+  if (fstatat (dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    return errno == ENOENT || floe_error_set_errno (error, errno, "look at %s", below);
+  if (S_ISDIR (st.st_mode))
+    return depth >= DEPTH_MAX || prune_directory (dir, below, depth + 1, pruning, error);
+  if (!is_large (name) || g_hash_table_contains (pruning->asked, below))
+    return TRUE;
+  if (!g_hash_table_contains (pruning->before, below)) {
+    g_hash_table_add (pruning->now, g_steal_pointer (&below));
+    return TRUE;
+  }
+  return unlinkat (dir, name, 0) == 0 || errno == ENOENT || floe_error_set_errno (error, errno, "remove %s", below);
+}
+
+/* The last name of PATH is the directory's below PARENT. */
+static gboolean
+prune_directory (int parent, const char *path, unsigned depth, Pruning *pruning, GError **error)
+{
+  const char *slash = strrchr (path, '/');
+  int fd = openat (parent, slash == NULL ? path : slash + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR *stream = fd < 0 ? NULL : fdopendir (fd);
+  struct dirent *entry;
+  gboolean done = TRUE;
+
+  if (stream == NULL) {
+    done = errno == ENOENT || floe_error_set_errno (error, errno, "list %s of the spool", path);
+    floe_fd_clear (&fd);
+    return done;
+  }
+  while (done && (entry = readdir (stream)) != NULL)
+    if (strcmp (entry->d_name, ".") != 0 && strcmp (entry->d_name, "..") != 0)
+      done = prune_entry (dirfd (stream), entry->d_name, path, depth, pruning, error);
+  closedir (stream);
+  return done;
+}
+
+gboolean
+floe_spool_prune (FloeTrustTransport *transport, GHashTable *unneeded, GError **error)
+{
+  Spool *self = (Spool *) transport;
+  g_autoptr (GHashTable) now = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  Pruning pruning = { self->asked, unneeded, now };
+  gboolean done = prune_directory (self->spool_dir, TARGETS, 1, &pruning, error);
+  GHashTableIter iter;
+  gpointer path;
+
+  g_hash_table_remove_all (unneeded);
+  g_hash_table_iter_init (&iter, now);
+  while (g_hash_table_iter_next (&iter, &path, NULL)) {
+    g_hash_table_iter_steal (&iter);
+    g_hash_table_add (unneeded, path);
+  }
+  return done;
 }

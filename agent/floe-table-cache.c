@@ -114,6 +114,14 @@ floe_table_cache_keep (int dir, const char *id, GBytes *table, GError **error)
 }
 
 gboolean
+floe_table_cache_forget (int dir, const char *id, GError **error)
+{
+  g_autofree char *file = file_of (id);
+
+  return floe_file_remove_at (dir, file, error);
+}
+
+gboolean
 floe_table_cache_load (int dir, void (*each) (const char *id, FloeTable *table, gpointer data), gpointer data, GError **error)
 {
   g_autoptr (GPtrArray) files = list (dir, error);

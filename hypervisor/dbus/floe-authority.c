@@ -18,6 +18,7 @@ static const struct {
 } rights[] = {
   { HYPERVISOR, "SpoolChanged", FEED },
   { HYPERVISOR, "ReportImage", FEED },
+  { HYPERVISOR, "ImagesInUse", FEED },
   { HYPERVISOR, "JoinGroup", FEED },
   { HYPERVISOR, "CheckHardware", CONSOLE },
   { HYPERVISOR, "AnswerUsb", CONSOLE },

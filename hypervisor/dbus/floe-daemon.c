@@ -4,15 +4,15 @@
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
 #include "hypervisor/dbus/floe-authority.h"
+#include "hypervisor/dbus/floe-daemon-images.h"
 #include "hypervisor/dbus/floe-daemon-usb.h"
 #include "hypervisor/dbus/floe-export.h"
+#include "hypervisor/machine/floe-kept-disks.h"
 #include "hypervisor/machine/floe-machine.h"
 #include "hypervisor/machine/floe-process.h"
 #include "hypervisor/machine/floe-record.h"
 #include "hypervisor/policy-loader/floe-loader.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,6 +35,7 @@ struct _FloeDaemon {
   GHashTable *machines; /* id -> FloeMachine */
   GHashTable *used_slots;
   GHashTable *autostarted; /* ids: each machine once in our life, when it first can */
+  FloeDaemonImages *images;
   FloeDaemonUsb *usb;
   FloeAuthority *authority;
   FloeExport *export;
@@ -45,38 +46,10 @@ struct _FloeDaemon {
 
 /* -- Machines --------------------------------------------------------------------------------------------------------- */
 
-/* Names below DIR that can be machines. */
-static GPtrArray *
-list_names (int dir)
-{
-  GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
-  int copy = openat (dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR *stream = copy < 0 ? NULL : fdopendir (copy);
-  struct dirent *entry;
-
-  while (stream != NULL && (entry = readdir (stream)) != NULL)
-    if (floe_name_is_safe (entry->d_name))
-      g_ptr_array_add (names, g_strdup (entry->d_name));
-  if (stream != NULL)
-    closedir (stream);
-  return names;
-}
-
-/* Slots of all machines that anything is kept of, in the policy or not: what follows from a slot must never be two
- * machines'. */
 static void
-collect_slots (FloeDaemon *daemon)
+use_slot (const FloeDiskRecord *record, gpointer data)
 {
-  g_autoptr (GPtrArray) names = list_names (daemon->host->machines_state);
-
-  for (guint i = 0; i < names->len; i++) {
-    floe_autofd dir = floe_dir_make_at (daemon->host->machines_state, g_ptr_array_index (names, i), 0700, NULL);
-    g_autoptr (GBytes) bytes = dir < 0 ? NULL : floe_file_read_at (dir, "disk.json", FLOE_RECORD_MAX_BYTES, NULL);
-    g_autoptr (FloeDiskRecord) record = bytes == NULL ? NULL : floe_disk_record_parse (bytes, "disk.json", NULL);
-
-    if (record != NULL)
-      g_hash_table_add (daemon->used_slots, GUINT_TO_POINTER (record->slot));
-  }
+  g_hash_table_add (data, GUINT_TO_POINTER (record->slot));
 }
 
 static unsigned
@@ -362,6 +335,7 @@ on_tick (gpointer data)
   follow_zone (daemon);
 
   check_lease (daemon);
+  floe_daemon_images_prune (daemon->images, daemon->in_force);
   floe_export_update_background (daemon->export);
   return G_SOURCE_CONTINUE;
 }
@@ -371,7 +345,7 @@ on_tick (gpointer data)
 static void
 adopt_all (FloeDaemon *daemon)
 {
-  g_autoptr (GPtrArray) running = list_names (daemon->host->machines_run);
+  g_autoptr (GPtrArray) running = floe_machine_names (daemon->host->machines_run);
   g_autoptr (GHashTable) pids = g_hash_table_new (NULL, NULL);
   const uid_t first = daemon->host->config->uid_base;
   guint killed;
@@ -527,11 +501,37 @@ join_group (gpointer data, const char *group, GError **error)
   return joining.done;
 }
 
+typedef struct {
+  FloeDaemon *daemon;
+  GStrv images;
+  GError *error;
+} InUse;
+
+static void
+find_in_use (gpointer data)
+{
+  InUse *in_use = data;
+
+  in_use->images = floe_daemon_images_in_use (in_use->daemon->images, in_use->daemon->in_force, &in_use->error);
+}
+
+static GStrv
+images_in_use (gpointer data, GError **error)
+{
+  InUse in_use = { data, NULL, NULL };
+
+  floe_main_call (find_in_use, &in_use);
+  if (in_use.images == NULL)
+    g_propagate_error (error, in_use.error);
+  return in_use.images;
+}
+
 FloeDaemon *
 floe_daemon_new (FloeHost *host, GDBusConnection *bus, GError **error)
 {
   g_autoptr (FloeDaemon) daemon = g_new0 (FloeDaemon, 1);
-  FloeExportActions actions = { .refresh = refresh, .answer_usb = answer_usb, .set_situation = set_situation, .join_group = join_group, .data = daemon };
+  FloeExportActions actions = { .refresh = refresh, .answer_usb = answer_usb, .set_situation = set_situation, .join_group = join_group, .images_in_use = images_in_use,
+                                .data = daemon };
 
   daemon->host = host;
   g_mutex_init (&daemon->loading);
@@ -540,7 +540,9 @@ floe_daemon_new (FloeHost *host, GDBusConnection *bus, GError **error)
   daemon->used_slots = g_hash_table_new (NULL, NULL);
   daemon->autostarted = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   daemon->problem = g_strdup ("");
-  collect_slots (daemon);
+  daemon->images = floe_daemon_images_new (host);
+  /* Slots of all machines that anything is kept of, in the policy or not: what follows from a slot must never be two machines'. */
+  (void)floe_kept_disks_foreach (host->machines_state, use_slot, daemon->used_slots, NULL);
   if (!load_kept (daemon, error))
     return NULL;
   adopt_all (daemon);
@@ -575,6 +577,7 @@ floe_daemon_serve (FloeDaemon *daemon)
   daemon->serving = TRUE;
   floe_export_set_policy (daemon->export, daemon->in_force, daemon->problem);
   floe_export_publish (daemon->export);
+  floe_daemon_images_prune (daemon->images, daemon->in_force);
   daemon->tick = g_timeout_add_seconds (TICK_S, on_tick, daemon);
   autostart (daemon);
 }
@@ -589,6 +592,7 @@ floe_daemon_free (FloeDaemon *daemon)
     return;
   if (daemon->tick != 0)
     g_source_remove (daemon->tick);
+  g_clear_pointer (&daemon->images, floe_daemon_images_free);
   g_clear_pointer (&daemon->usb, floe_daemon_usb_free);
   if (daemon->host->net != NULL)
     floe_net_set_audit (daemon->host->net, NULL, NULL);

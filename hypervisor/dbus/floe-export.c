@@ -220,6 +220,19 @@ on_join_group (FloeHypervisor1 *object G_GNUC_UNUSED, GDBusMethodInvocation *inv
   return answer (invocation, export->actions.join_group (export->actions.data, group, &error), &error);
 }
 
+static gboolean
+on_images_in_use (FloeHypervisor1 *object, GDBusMethodInvocation *invocation, gpointer data)
+{
+  FloeExport *export = data;
+  g_autoptr (GError) error = NULL;
+  g_auto (GStrv) images = export->actions.images_in_use (export->actions.data, &error);
+
+  if (images == NULL)
+    return answer (invocation, FALSE, &error);
+  floe_hypervisor1_complete_images_in_use (object, invocation, (const char *const *)images);
+  return TRUE;
+}
+
 static void
 check_hardware (gpointer data)
 {
@@ -344,6 +357,7 @@ floe_export_new (GDBusConnection *bus, FloeHost *host, FloeAuthority *authority,
   prepare_skeleton (export, export->root);
   g_signal_connect (export->root, "handle-spool-changed", G_CALLBACK (on_spool_changed), export);
   g_signal_connect (export->root, "handle-report-image", G_CALLBACK (on_report_image), export);
+  g_signal_connect (export->root, "handle-images-in-use", G_CALLBACK (on_images_in_use), export);
   g_signal_connect (export->root, "handle-answer-usb", G_CALLBACK (on_answer_usb), export);
   g_signal_connect (export->root, "handle-set-situation", G_CALLBACK (on_set_situation), export);
   g_signal_connect (export->root, "handle-join-group", G_CALLBACK (on_join_group), export);

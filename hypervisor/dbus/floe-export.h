@@ -17,6 +17,8 @@ typedef struct {
   void (*set_situation) (gpointer data, const char *sender, const char *front, const char *person, gboolean locked);
   /* JoinGroup: called in a worker thread. */
   gboolean (*join_group) (gpointer data, const char *group, GError **error);
+  /* ImagesInUse: called in a worker thread. */
+  GStrv (*images_in_use) (gpointer data, GError **error);
   gpointer data;
 } FloeExportActions;
 

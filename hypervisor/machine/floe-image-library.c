@@ -4,6 +4,9 @@
 #include "common/floe-fd.h"
 #include "server-sync/image/floe-table.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 struct _FloeLibraryImage {
@@ -209,4 +212,108 @@ floe_library_find (const char *images_path, const char *label, GError **error)
     return NULL;
   }
   return image_new (images_path, g_steal_pointer (&info));
+}
+
+/* -- Versions that nobody needs --------------------------------------------------------------------------------------- */
+
+static const char *const suffixes[] = { "json", "caibx", "table" }; /* in the order in which they go: what has its .json is whole */
+
+/* The version that FILE is a copy of; NULL for other names. */
+static char *
+version_of (const char *file)
+{
+  const char *dot = strrchr (file, '.');
+  g_autofree char *version = dot == NULL ? NULL : g_strndup (file, (size_t)(dot - file));
+
+  if (version == NULL || !floe_name_is_safe (version))
+    return NULL;
+  for (size_t i = 0; i < G_N_ELEMENTS (suffixes); i++)
+    if (strcmp (dot + 1, suffixes[i]) == 0)
+      return g_steal_pointer (&version);
+  return NULL;
+}
+
+static gboolean
+remove_version (int dir, const char *version, GError **error)
+{
+  for (size_t i = 0; i < G_N_ELEMENTS (suffixes); i++) {
+    g_autofree char *name = g_strdup_printf ("%s.%s", version, suffixes[i]);
+
+    if (!floe_file_remove_at (dir, name, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* Opens NAME below DIR for reading its names; NULL without an error when it is no directory. */
+static DIR *
+open_names (int dir, const char *name, GError **error)
+{
+  int fd = openat (dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR *stream = fd < 0 ? NULL : fdopendir (fd);
+
+  if (stream == NULL && errno != ENOTDIR && errno != ELOOP && errno != ENOENT)
+    floe_error_set_errno (error, errno, "list copies of images");
+  if (stream == NULL)
+    floe_fd_clear (&fd);
+  return stream;
+}
+
+typedef struct {
+  const char *const *in_use;
+  GHashTable *before, *now;
+} Pruning;
+
+static gboolean
+prune_image (int images, const char *name, Pruning *pruning, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  DIR *stream = open_names (images, name, &local);
+  struct dirent *entry;
+
+  while (local == NULL && stream != NULL && (entry = readdir (stream)) != NULL) {
+    g_autofree char *version = version_of (entry->d_name);
+    g_autofree char *label = version == NULL ? NULL : g_strdup_printf ("%s/%s", name, version);
+
+    if (label == NULL || g_strv_contains (pruning->in_use, label))
+      continue;
+    if (!g_hash_table_contains (pruning->before, label))
+      g_hash_table_add (pruning->now, g_steal_pointer (&label));
+    else
+      (void)!remove_version (dirfd (stream), version, &local);
+  }
+  if (stream != NULL)
+    closedir (stream);
+  if (local == NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
+gboolean
+floe_library_prune (const char *images_path, const char *const *in_use, GHashTable *unneeded, GError **error)
+{
+  g_autoptr (GHashTable) now = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  Pruning pruning = { in_use, unneeded, now };
+  g_autoptr (GError) local = NULL;
+  DIR *stream = open_names (AT_FDCWD, images_path, &local);
+  GHashTableIter iter;
+  gpointer label;
+  struct dirent *entry;
+
+  while (local == NULL && stream != NULL && (entry = readdir (stream)) != NULL)
+    if (floe_name_is_safe (entry->d_name))
+      (void)!prune_image (dirfd (stream), entry->d_name, &pruning, &local);
+  if (stream != NULL)
+    closedir (stream);
+  g_hash_table_remove_all (unneeded);
+  g_hash_table_iter_init (&iter, now);
+  while (g_hash_table_iter_next (&iter, &label, NULL)) {
+    g_hash_table_iter_steal (&iter);
+    g_hash_table_add (unneeded, label);
+  }
+  if (local == NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
 }

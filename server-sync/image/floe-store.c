@@ -437,6 +437,57 @@ walk_directory (DIR *directory, const char *name, Each each, gpointer data)
   return TRUE;
 }
 
+typedef struct {
+  int directory;
+  gboolean (*keep) (const FloeDigest *digest, gpointer data);
+  gpointer data;
+  guint64 *count, *bytes;
+  int problem; /* errno */
+} Sweep;
+
+static gboolean
+sweep_one (const FloeDigest *digest, uint64_t size, gpointer data)
+{
+  Sweep *sweep = data;
+  ChunkName name;
+
+  if (sweep->keep (digest, sweep->data))
+    return TRUE;
+  name_of (digest, &name);
+  if (unlinkat (sweep->directory, name.file, 0) < 0) {
+    sweep->problem = errno == ENOENT || errno == EISDIR ? 0 : errno;
+    return sweep->problem == 0;
+  }
+  *sweep->count += 1;
+  *sweep->bytes += size;
+  return TRUE;
+}
+
+gboolean
+floe_store_sweep (FloeStore *store, uint16_t number, gboolean (*keep) (const FloeDigest *digest, gpointer data), gpointer data,
+                  guint64 *count, guint64 *bytes, GError **error)
+{
+  char name[DIRECTORY_LENGTH + 1];
+  g_autoptr (GError) local = NULL;
+  Sweep sweep = { -1, keep, data, count, bytes, 0 };
+  DIR *directory;
+
+  if (store->waiting < 0)
+    return floe_error_set (error, FLOE_ERROR_REFUSED, "this chunk store was opened for reading");
+  g_snprintf (name, sizeof name, "%04x", number);
+  directory = open_directory (store->dir, name, &local);
+  if (directory == NULL) {
+    if (local == NULL)
+      return TRUE;
+    g_propagate_error (error, g_steal_pointer (&local));
+    return FALSE;
+  }
+  sweep.directory = dirfd (directory);
+  walk_directory (directory, name, sweep_one, &sweep);
+  closedir (directory);
+  return sweep.problem == 0 || floe_error_set_errno (error, sweep.problem, "remove chunks");
+}
+
 gboolean
 floe_store_foreach (FloeStore *store, Each each, gpointer data, GError **error)
 {

@@ -57,6 +57,11 @@ gboolean floe_store_batch_commit (FloeStoreBatch *batch, GError **error) FLOE_WA
 void floe_store_batch_free (FloeStoreBatch *batch);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeStoreBatch, floe_store_batch_free)
 
+/* A store is 65,536 directories, by the first 16 bits of its chunks' digests. Removes of directory NUMBER the chunks that KEEP does not want, adds what went to
+ * *COUNT and *BYTES (on disk). Not durably: after a power cut some may be there again. */
+gboolean floe_store_sweep (FloeStore *store, uint16_t number, gboolean (*keep) (const FloeDigest *digest, gpointer data), gpointer data,
+                           guint64 *count, guint64 *bytes, GError **error) FLOE_WARN_UNUSED;
+
 /* Calls EACH with every chunk's digest and size on disk, in no order, until it answers FALSE; it may remove the chunk.
  * Files with other names are passed over. For clean-up. */
 gboolean floe_store_foreach (FloeStore *store, gboolean (*each) (const FloeDigest *digest, uint64_t size, gpointer data),

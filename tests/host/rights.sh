@@ -44,6 +44,8 @@ for method in Start Reset Suspend Resume OpenDisplay; do
 done
 may_not $CONSOLE_UID '' org.floe.Hypervisor1.SpoolChanged
 may_not 65534 '' org.floe.Hypervisor1.SpoolChanged
+may_not $CONSOLE_UID '' org.floe.Hypervisor1.ImagesInUse
+may_not 65534 '' org.floe.Hypervisor1.ImagesInUse
 may_not 65534 /machine/one $M.Statistics
 # Only the console speaks for the person in front of the screen.
 for uid in $AGENT_UID 65534; do
@@ -54,6 +56,8 @@ may $CONSOLE_UID '' org.floe.Hypervisor1.SetSituation one '' false
 call $CONSOLE_UID '' org.floe.Hypervisor1.AnswerUsb 1-1 1 host false >out 2>&1 && die 'an answer to no question was taken'
 grep -q 'org.floe.Error.NotFound' out || die "the console's answer to no question fails otherwise: $(cat out)"
 may $AGENT_UID '' org.floe.Hypervisor1.SpoolChanged
+may $AGENT_UID '' org.floe.Hypervisor1.ImagesInUse
+grep -Eq "^\(\['tiny/[0-9a-f]{16}'\],\)$" out || die "images in use: $(cat out)"
 may $AGENT_UID /machine/one $M.Statistics
 may $CONSOLE_UID /machine/one $M.Start
 may $CONSOLE_UID /machine/one $M.OpenDisplay

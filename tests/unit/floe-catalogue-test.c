@@ -232,6 +232,63 @@ test_fetched_once (World *world, gconstpointer data)
   g_assert_cmpuint (handed_out, ==, CHUNKS);
 }
 
+static void
+note_dropped (const char *id, gpointer data)
+{
+  g_string_append_printf (data, "%s ", id);
+}
+
+static guint
+retire (World *world, const char *in_use, gint64 now, GString *dropped)
+{
+  const char *ids[] = { in_use, NULL };
+
+  return floe_catalogue_retire (world->catalogue, ids, now, 10, note_dropped, dropped);
+}
+
+/* An image goes when no channel is at it and no machine on it for long enough, and is another one's equal when it comes back. */
+static void
+test_retire (World *world, gconstpointer data)
+{
+  g_autoptr (GString) dropped = g_string_new ("");
+  const char *current[] = { "two/1", NULL };
+  FloeTableEntry entry;
+
+  (void) data;
+  floe_catalogue_add (world->catalogue, new_image (world, "two/1"));
+  g_assert_cmpuint (retire (world, NULL, 100, dropped), ==, 0);
+  g_assert_cmpuint (retire (world, NULL, 1000, dropped), ==, 0);
+  floe_catalogue_set_current (world->catalogue, current);
+  g_assert_cmpuint (retire (world, NULL, 1000, dropped), ==, 0);
+  g_assert_cmpuint (retire (world, NULL, 1009, dropped), ==, 0);
+  /* A machine was begun on it meanwhile: the time starts anew when that has ended. */
+  g_assert_cmpuint (retire (world, "one/1", 1010, dropped), ==, 0);
+  g_assert_cmpuint (retire (world, NULL, 1011, dropped), ==, 0);
+  g_assert_cmpuint (retire (world, NULL, 1020, dropped), ==, 0);
+  g_assert_cmpstr (dropped->str, ==, "");
+  g_assert_cmpuint (retire (world, NULL, 1021, dropped), ==, 1);
+  g_assert_cmpstr (dropped->str, ==, "one/1 ");
+  g_assert_false (floe_catalogue_has_image (world->catalogue, "one/1"));
+  /* The other one has the same chunks. */
+  g_assert_true (floe_catalogue_find (world->catalogue, &world->entries[0].digest, &entry));
+  floe_catalogue_set_current (world->catalogue, current + 1);
+  g_assert_cmpuint (retire (world, NULL, 2000, dropped), ==, 0);
+  g_assert_cmpuint (retire (world, NULL, 2010, dropped), ==, 1);
+  g_assert_true (floe_catalogue_is_empty (world->catalogue));
+  g_assert_false (floe_catalogue_find (world->catalogue, &world->entries[0].digest, &entry));
+}
+
+/* Once and not twice, though it was known before: progress is reported once for each id. */
+static void
+test_replaced (World *world, gconstpointer data)
+{
+  (void) data;
+  floe_catalogue_add (world->catalogue, new_image (world, "one/1"));
+  put (world, 0, FLOE_FETCH_DEMAND);
+  commit (world);
+  g_assert_cmpuint (reported (world), ==, world->entries[0].compressed_size);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -240,5 +297,7 @@ main (int argc, char **argv)
   g_test_add ("/catalogue/background", World, NULL, set_up, test_background, tear_down);
   g_test_add ("/catalogue/twice", World, NULL, set_up, test_twice, tear_down);
   g_test_add ("/catalogue/fetched-once", World, NULL, set_up, test_fetched_once, tear_down);
+  g_test_add ("/catalogue/retire", World, NULL, set_up, test_retire, tear_down);
+  g_test_add ("/catalogue/replaced", World, NULL, set_up, test_replaced, tear_down);
   return g_test_run ();
 }

@@ -215,6 +215,71 @@ test_not_writable (void)
   g_assert_nonnull (strstr (error->message, "spool metadata/timestamp.json"));
 }
 
+/* A round that reads image N: its description, which says little, and its table. */
+static void
+image_round (World *world, int number, GHashTable *unneeded)
+{
+  g_autofree char *name = g_strdup_printf ("images/desk/%d.table", number);
+  g_autoptr (FloeTrustTransport) spool = floe_spool_transport (world->path, world->dir, &world->transport);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FloeTrust) trust = floe_trust_open (world->agent, spool, &error);
+  g_autoptr (FloeVerified) description = NULL, table = NULL;
+
+  g_assert_true (floe_trust_refresh (trust, FORGE_NOW, NULL, &error));
+  description = floe_trust_target (trust, "images/desk/stable.json", 1000, NULL, &error);
+  g_assert_no_error (error);
+  table = floe_trust_target (trust, name, 1000, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_true (is_office (trust, &error));
+  g_assert_true (floe_spool_commit (spool, &error));
+  g_assert_true (floe_spool_prune (spool, unneeded, &error));
+  g_assert_no_error (error);
+}
+
+static guint
+count_files (World *world, const char *pattern)
+{
+  g_autofree char *command = g_strdup_printf ("find '%s' -name '%s' | wc -l", world->path, pattern), *out = NULL;
+  const char *argv[] = { "sh", "-c", command, NULL };
+
+  g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, NULL, NULL, NULL));
+  return (guint) atoi (out);
+}
+
+/* What two rounds did not ask for goes, if it is large; what is small stays for older metadata, and nothing is followed out of the spool. */
+static void
+test_prune (void)
+{
+  g_auto (World) world;
+  g_autoptr (GHashTable) unneeded = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autofree char *outside = NULL, *link = NULL, *file = NULL;
+
+  world_init (&world);
+  for (int i = 1; i <= 3; i++) {
+    g_autofree char *name = g_strdup_printf ("images/desk/%d.table", i), *content = g_strdup_printf ("{\"n\":%d}", i);
+
+    forge_add_target (world.forge, "images", "images/desk/stable.json", content);
+    forge_add_target (world.forge, "images", name, content);
+    forge_release (world.forge, "images", NULL);
+    image_round (&world, i, unneeded);
+    /* The one before is not asked for in this round alone. */
+    g_assert_cmpuint (count_files (&world, "*.table"), ==, MIN (i, 2));
+  }
+  outside = g_build_filename (world.top, "outside", NULL);
+  link = g_build_filename (world.path, "targets/images/linked", NULL);
+  file = g_build_filename (outside, "9.table", NULL);
+  g_assert_cmpint (g_mkdir_with_parents (outside, 0755), ==, 0);
+  g_assert_true (g_file_set_contents (file, "x", 1, NULL));
+  g_assert_cmpint (symlink (outside, link), ==, 0);
+  for (int i = 0; i < 3; i++)
+    image_round (&world, 3, unneeded);
+  g_assert_cmpuint (count_files (&world, "*.3.table"), ==, 1);
+  g_assert_cmpuint (count_files (&world, "*.table"), ==, 1);
+  g_assert_cmpuint (count_files (&world, "*.stable.json"), ==, 3);
+  g_assert_cmpuint (count_files (&world, "*.office.json"), ==, 1);
+  g_assert_true (g_file_test (file, G_FILE_TEST_EXISTS));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -223,5 +288,6 @@ main (int argc, char **argv)
   g_test_add_func ("/spool/whole", test_whole);
   g_test_add_func ("/spool/broken-off", test_broken_off);
   g_test_add_func ("/spool/not-writable", test_not_writable);
+  g_test_add_func ("/spool/prune", test_prune);
   return g_test_run ();
 }

@@ -269,6 +269,60 @@ test_batch (Fixture *f, gconstpointer data)
   g_assert_cmpuint (size, ==, f->entry.compressed_size);
 }
 
+static gboolean
+keep_if (const FloeDigest *digest, gpointer data)
+{
+  (void) digest;
+  return *(gboolean *) data;
+}
+
+/* Sweeps the directory of the fixture's chunk. */
+static void
+sweep (Fixture *f, FloeStore *store, gboolean keep, guint64 wanted)
+{
+  g_autoptr (GError) error = NULL;
+  guint64 count = 0, bytes = 0;
+
+  g_assert_true (floe_store_sweep (store, (uint16_t) (f->entry.digest.bytes[0] << 8 | f->entry.digest.bytes[1]), keep_if, &keep, &count, &bytes, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (count, ==, wanted);
+  g_assert_cmpuint (bytes, ==, wanted * f->entry.compressed_size);
+}
+
+static void
+test_sweep (Fixture *f, gconstpointer data)
+{
+  g_autofree char *path = path_of (f), *directory = g_path_get_dirname (path), *other = g_strconcat (path, ".other", NULL), *aside = g_strconcat (f->path, "/aside", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FloeStore) reader = floe_store_open (f->dir, &error);
+  gboolean keep = FALSE;
+  guint64 count = 0;
+
+  (void) data;
+  sweep (f, f->store, FALSE, 0);
+  put (f);
+  g_assert_true (g_file_set_contents (other, "x", 1, NULL));
+  sweep (f, f->store, TRUE, 0);
+  g_assert_true (floe_store_has (f->store, &f->entry));
+  sweep (f, f->store, FALSE, 1);
+  g_assert_false (floe_store_has (f->store, &f->entry));
+  g_assert_true (g_file_test (other, G_FILE_TEST_EXISTS));
+  /* A directory in the chunk's place is nobody's, and no reason to stop. */
+  g_assert_cmpint (g_mkdir (path, 0755), ==, 0);
+  sweep (f, f->store, FALSE, 0);
+  g_assert_cmpint (g_rmdir (path), ==, 0);
+  /* A link in the directory's place leads nowhere. */
+  put (f);
+  g_assert_cmpint (g_rename (directory, aside), ==, 0);
+  g_assert_cmpint (symlink ("aside", directory), ==, 0);
+  sweep (f, f->store, FALSE, 0);
+  g_assert_cmpint (g_unlink (directory), ==, 0);
+  g_assert_cmpint (g_rename (aside, directory), ==, 0);
+  g_assert_true (floe_store_has (f->store, &f->entry));
+  g_assert_false (floe_store_sweep (reader, 0, keep_if, &keep, &count, &count, &error));
+  g_assert_error (error, FLOE_ERROR, FLOE_ERROR_REFUSED);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -280,5 +334,6 @@ main (int argc, char **argv)
   ADD ("/store/altered", test_altered);
   ADD ("/store/hostile-frames", test_hostile_frames);
   ADD ("/store/batch", test_batch);
+  ADD ("/store/sweep", test_sweep);
   return g_test_run ();
 }
