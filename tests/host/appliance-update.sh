@@ -4,8 +4,9 @@
 # only with --long
 # The appliance updates itself while it runs: version A, enrolled with a real floe-server, fetches version B through its agent, floe-slot writes it into the
 # other slot of the real disk and its kernel image on the real FAT, a person at the screen restarts with a desktop running on KVM, B comes up, opens the state
-# by the TPM's signed policy, goes on with the desktop where it was, is found good, and the server hears of it. Then comes version C, whose hypervisord does
-# not start: three tries, and by itself back to B, where the desktop is again; the server hears of that, too.
+# by the TPM's signed policy, goes on with the desktop where it was, is found good, and the server hears of it. Then comes version C, into which the computer
+# restarts by itself when nobody has touched it for five minutes, and whose hypervisord does not start: three tries, and by itself back to B, where the desktop
+# is again; the server hears of that, too.
 before_sandbox() {
   local running
   . "$SOURCE/packaging/lib/endpoint.sh"
@@ -33,6 +34,8 @@ asked_once() { [ "$(arrivals | grep -v '^udp 255\.255\.255\.255 67 ' || true)" =
 # The strip above the desktops, "Update ready".
 offered_shown() { list_shown && [ "$(pixel 640 260)" = 0f2a1c ]; }
 unoffered_shown() { list_shown && [ "$(pixel 640 260)" != 0f2a1c ]; }
+# The box in which the seconds to a restart are counted, over all that is dimmed.
+counting_down() { ! list_shown && [ "$(pixel 375 400)" = 1c2a3b ]; }
 # look NAME LIST: the desktop, from the list and back to it, which LIST likes.
 look() {
   appliance_key end
@@ -85,12 +88,15 @@ version_b() {
 }
 
 version_c() {
-  say "version $C, whose hypervisord does not start"
+  say "version $C, whose hypervisord does not start, and a policy that has the computer restart into it by itself"
+  jq '.update = { restart: "idle", idle_minutes: 5 }' "$SOURCE/tests/lib/appliance-policy.json" >idle.json
+  publish_policy idle.json >>publish.log 2>&1 || { cat publish.log; die 'publishing a policy'; }
   update_publish "$BROKEN" >>publish.log 2>&1 || { cat publish.log; die 'publishing version C'; }
   appliance_shell 'systemctl reload floe-agent' 60 || die 'the agent does not look'
   appliance_has "version $C is installed" 'ls /boot/EFI/Linux' "floe_$C\\+3.efi"
   until_screen update-broken-ready offered_shown
-  appliance_key alt n
+  # Nobody touches anything.
+  until_screen update-by-itself counting_down
   for try in 1 2 3; do until_boot $((try + 2)) "try $try of version $C"; done
   until_boot 6 "version $B again"
   until_shell 6
