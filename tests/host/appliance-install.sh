@@ -1,8 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
+# only with --long
 # The appliance on a USB stick: 'try' touches no disk and keeps its state on the stick; 'install' names the disk and what would be lost, takes its name typed on
 # the keyboard and nothing else, and what it has written starts by itself, without the stick. In QEMU under TCG with OVMF: the debug image as usb-storage, and a
-# second disk with somebody's data. Pictures in build/appliance/. Run by hand, on a machine that does nothing else.
+# second disk with somebody's data. Pictures in build/appliance/.
 before_sandbox() { . "$SOURCE/tests/lib/appliance.sh"; appliance_prepare; }
 . "$(dirname "$0")/../lib/host.sh"
 . "$SOURCE/packaging/lib/endpoint.sh"
