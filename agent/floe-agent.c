@@ -34,7 +34,6 @@ struct _FloeAgent {
   gboolean refreshing;
   gboolean refresh_again; /* asked for meanwhile */
   gboolean refreshed;     /* the last one went well */
-  gboolean in_use_known;  /* the images that machines are on are in the catalogue */
   guint failures;
   char *problem;         /* as last said in the log */
   GPtrArray *known;      /* ids in the catalogue */
@@ -130,7 +129,7 @@ judge_certain (FloeAgent *agent)
 {
   gboolean alone = floe_hypervisor_link_background (agent->link) == FLOE_BACKGROUND_UNSAID;
 
-  floe_chunk_service_set_certain (agent->chunks, !agent->refreshing && agent->refreshed && (alone || agent->in_use_known));
+  floe_chunk_service_set_certain (agent->chunks, !agent->refreshing && agent->refreshed && (alone || floe_collector_knows (agent->collector)));
 }
 
 static void
@@ -138,7 +137,7 @@ on_images_in_use (const char *const *ids, gpointer data)
 {
   FloeAgent *agent = data;
 
-  agent->in_use_known = ids != NULL && floe_collector_take_in_use (agent->collector, ids, g_get_monotonic_time ());
+  floe_collector_take_in_use (agent->collector, ids, g_get_monotonic_time ());
   judge_certain (agent);
 }
 
@@ -151,8 +150,7 @@ on_image_dropped (const char *id, gpointer data)
 
   if (g_ptr_array_find_with_equal_func (agent->known, id, g_str_equal, &at))
     g_ptr_array_remove_index (agent->known, at);
-  /* The appliance's pieces have none. */
-  if (*id != '.' && !floe_refresher_forget (agent->refresher, id, &error))
+  if (!floe_refresher_forget (agent->refresher, id, &error))
     floe_log (G_LOG_LEVEL_WARNING, "an image's table stays", "IMAGE", id, "REASON", error->message, NULL);
 }
 
@@ -305,9 +303,8 @@ on_hypervisor (gboolean appeared, gpointer data)
   judge_background (agent);
   if (!appeared)
     return;
-  agent->in_use_known = FALSE;
-  floe_collector_hold (agent->collector);
-  judge_certain (agent);
+  /* It may need anything until it has said what. */
+  on_images_in_use (NULL, agent);
   floe_hypervisor_link_ask_images (agent->link, on_images_in_use, agent);
   floe_catalogue_report (floe_chunk_service_catalogue (agent->chunks), TRUE, report, agent);
 }

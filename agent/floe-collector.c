@@ -3,13 +3,13 @@
 
 #include "common/floe-fd.h"
 #include "common/floe-log.h"
+#include "server-sync/image/floe-image-info.h"
 
 /* Chunks are judged when they are about to be removed, by the catalogue of that moment, for a few milliseconds at a time: desktops read meanwhile. */
 
 #define DIRECTORIES (UINT16_MAX + 1)
 #define STEP_EVERY_MS 100
 #define STEP_LASTS (5 * (G_USEC_PER_SEC / 1000))
-#define ID_PARTS 2
 
 struct _FloeCollector {
   FloeCatalogue *catalogue;
@@ -109,15 +109,13 @@ begin_pass (FloeCollector *collector)
 static FloeTable *
 read_copy (FloeCollector *collector, const char *id, GError **error)
 {
-  g_auto (GStrv) parts = g_strsplit (id, "/", ID_PARTS + 1);
+  g_auto (GStrv) parts = floe_image_label_split (id, error);
   g_autofree char *path = NULL, *file = NULL;
   g_autoptr (GBytes) bytes = NULL;
   floe_autofd dir = -1;
 
-  if (g_strv_length (parts) != ID_PARTS || !floe_name_is_safe (parts[0]) || !floe_name_is_safe (parts[1])) {
-    floe_error_set (error, FLOE_ERROR_INVALID, "image '%s': NAME/VERSION wanted", id);
+  if (parts == NULL)
     return NULL;
-  }
   path = g_build_filename (collector->images, parts[0], NULL);
   file = g_strconcat (parts[1], ".table", NULL);
   dir = floe_dir_open (path, error);
@@ -154,25 +152,24 @@ on_dropped (const char *id, gpointer data)
   collector->handlers->dropped (id, collector->data);
 }
 
-gboolean
+void
 floe_collector_take_in_use (FloeCollector *collector, const char *const *ids, gint64 now)
 {
-  collector->known = TRUE;
-  for (size_t i = 0; ids[i] != NULL; i++)
+  collector->known = ids != NULL;
+  for (size_t i = 0; ids != NULL && ids[i] != NULL; i++)
     if (!floe_catalogue_has_image (collector->catalogue, ids[i]) && !learn (collector, ids[i]))
       collector->known = FALSE;
   if (!collector->known)
-    return FALSE;
+    return;
   g_clear_pointer (&collector->complaint, g_free);
   if (!collector->handlers->may (collector->data))
-    return TRUE;
+    return;
   if (floe_catalogue_retire (collector->catalogue, ids, now, collector->grace, on_dropped, collector) > 0 || !collector->begun)
     begin_pass (collector);
-  return TRUE;
 }
 
-void
-floe_collector_hold (FloeCollector *collector)
+gboolean
+floe_collector_knows (FloeCollector *collector)
 {
-  collector->known = FALSE;
+  return collector->known;
 }

@@ -21,8 +21,8 @@ FloeCollector *floe_collector_new (FloeCatalogue *catalogue, FloeStore *store, c
 void floe_collector_free (FloeCollector *collector);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeCollector, floe_collector_free)
 
-/* Machines need IDS (NULL-terminated). Tables of those that the catalogue lacks are read from hypervisord's copies. FALSE when one cannot be had: then nothing is
- * removed, since chunks that a machine will read might be. After the first time, and when images went, the store is gone through in the background. */
-gboolean floe_collector_take_in_use (FloeCollector *collector, const char *const *ids, gint64 now);
-/* A hypervisord has come that has not said yet what it needs: nothing is removed until it has. */
-void floe_collector_hold (FloeCollector *collector);
+/* Machines need IDS (NULL-terminated); with NULL, that is not known. Tables of those that the catalogue lacks are read from hypervisord's copies. As long as it is not known
+ * what machines need, or one of these tables cannot be had, nothing is removed. After the first time, and when images went, the store is gone through in the background. */
+void floe_collector_take_in_use (FloeCollector *collector, const char *const *ids, gint64 now);
+/* Whether the catalogue has all that machines need. */
+gboolean floe_collector_knows (FloeCollector *collector);

@@ -10,7 +10,6 @@
 #include "server-sync/image/floe-appliance-info.h"
 #include "server-sync/image/floe-image-info.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -45,18 +44,10 @@ typedef struct {
 static void
 remove_files (int dir)
 {
-  int fd = openat (dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR *stream = fd >= 0 ? fdopendir (fd) : NULL;
-  struct dirent *entry;
+  g_autoptr (GPtrArray) names = floe_dir_names_at (dir, ".", NULL);
 
-  if (stream == NULL) {
-    floe_fd_clear (&fd);
-    return;
-  }
-  while ((entry = readdir (stream)) != NULL)
-    if (strcmp (entry->d_name, ".") != 0 && strcmp (entry->d_name, "..") != 0)
-      unlinkat (dir, entry->d_name, 0);
-  closedir (stream);
+  for (guint i = 0; names != NULL && i < names->len; i++)
+    unlinkat (dir, g_ptr_array_index (names, i), 0);
 }
 
 static gboolean
@@ -368,7 +359,7 @@ run_trust (Round *round, FloeRefreshMode mode, gint64 now, GError **error)
   if (!round->result->spooled)
     return FALSE;
   /* Only after a round that asked for all that there is to ask for. */
-  return round->result->error != NULL || floe_spool_prune (transport, refresher->unneeded, error);
+  return round->result->error != NULL || floe_spool_prune (transport, &refresher->unneeded, error);
 }
 
 /* -- What the last life of the agent knew ---------------------------------------------------------------------------- */

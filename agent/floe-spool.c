@@ -4,7 +4,6 @@
 #include "common/floe-digest.h"
 #include "common/floe-fd.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -146,7 +145,7 @@ is_large (const char *name)
   return g_str_has_suffix (name, ".caibx") || g_str_has_suffix (name, ".table") || g_str_has_suffix (name, ".boot");
 }
 
-static gboolean prune_directory (int dir, const char *path, unsigned depth, Pruning *pruning, GError **error);
+static gboolean prune_directory (int parent, const char *name, const char *path, unsigned depth, Pruning *pruning, GError **error);
 
 static gboolean
 prune_entry (int dir, const char *name, const char *path, unsigned depth, Pruning *pruning, GError **error)
@@ -157,7 +156,7 @@ prune_entry (int dir, const char *name, const char *path, unsigned depth, Prunin
   if (fstatat (dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
     return errno == ENOENT || floe_error_set_errno (error, errno, "look at %s", below);
   if (S_ISDIR (st.st_mode))
-    return depth >= DEPTH_MAX || prune_directory (dir, below, depth + 1, pruning, error);
+    return depth >= DEPTH_MAX || prune_directory (dir, name, below, depth + 1, pruning, error);
   if (!is_large (name) || g_hash_table_contains (pruning->asked, below))
     return TRUE;
   if (!g_hash_table_contains (pruning->before, below)) {
@@ -167,43 +166,30 @@ prune_entry (int dir, const char *name, const char *path, unsigned depth, Prunin
   return unlinkat (dir, name, 0) == 0 || errno == ENOENT || floe_error_set_errno (error, errno, "remove %s", below);
 }
 
-/* The last name of PATH is the directory's below PARENT. */
+/* PATH, whose last name is NAME below PARENT. */
 static gboolean
-prune_directory (int parent, const char *path, unsigned depth, Pruning *pruning, GError **error)
+prune_directory (int parent, const char *name, const char *path, unsigned depth, Pruning *pruning, GError **error)
 {
-  const char *slash = strrchr (path, '/');
-  int fd = openat (parent, slash == NULL ? path : slash + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  DIR *stream = fd < 0 ? NULL : fdopendir (fd);
-  struct dirent *entry;
-  gboolean done = TRUE;
+  floe_autofd dir = openat (parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  g_autoptr (GPtrArray) names = NULL;
+  gboolean done;
 
-  if (stream == NULL) {
-    done = errno == ENOENT || floe_error_set_errno (error, errno, "list %s of the spool", path);
-    floe_fd_clear (&fd);
-    return done;
-  }
-  while (done && (entry = readdir (stream)) != NULL)
-    if (strcmp (entry->d_name, ".") != 0 && strcmp (entry->d_name, "..") != 0)
-      done = prune_entry (dirfd (stream), entry->d_name, path, depth, pruning, error);
-  closedir (stream);
+  if (dir < 0)
+    return errno == ENOENT || floe_error_set_errno (error, errno, "list %s of the spool", path);
+  names = floe_dir_names_at (dir, ".", error);
+  done = names != NULL;
+  for (guint i = 0; done && i < names->len; i++)
+    done = prune_entry (dir, g_ptr_array_index (names, i), path, depth, pruning, error);
   return done;
 }
 
 gboolean
-floe_spool_prune (FloeTrustTransport *transport, GHashTable *unneeded, GError **error)
+floe_spool_prune (FloeTrustTransport *transport, GHashTable **unneeded, GError **error)
 {
   Spool *self = (Spool *) transport;
-  g_autoptr (GHashTable) now = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  Pruning pruning = { self->asked, unneeded, now };
-  gboolean done = prune_directory (self->spool_dir, TARGETS, 1, &pruning, error);
-  GHashTableIter iter;
-  gpointer path;
+  g_autoptr (GHashTable) before = g_steal_pointer (unneeded);
+  Pruning pruning = { self->asked, before, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL) };
 
-  g_hash_table_remove_all (unneeded);
-  g_hash_table_iter_init (&iter, now);
-  while (g_hash_table_iter_next (&iter, &path, NULL)) {
-    g_hash_table_iter_steal (&iter);
-    g_hash_table_add (unneeded, path);
-  }
-  return done;
+  *unneeded = pruning.now;
+  return prune_directory (self->spool_dir, TARGETS, TARGETS, 1, &pruning, error);
 }

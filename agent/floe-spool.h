@@ -8,9 +8,9 @@
  * The timestamp names all the rest, so it is written last, by floe_spool_commit: until then who reads the spool finds what it found before, never
  * metadata of which the targets are still to come. */
 FloeTrustTransport *floe_spool_transport (const char *spool_path, int spool_dir, FloeTrustTransport *network);
-/* Removes indexes, tables and boot lists that TRANSPORT was not asked for and that were not asked for before the last call either: UNNEEDED, a set of strings
- * that is empty at first, is what it remembers for the next. Other targets are small, and older metadata may still lead to them. */
-gboolean floe_spool_prune (FloeTrustTransport *transport, GHashTable *unneeded, GError **error) FLOE_WARN_UNUSED;
+/* Removes indexes, tables and boot lists that TRANSPORT was not asked for and that were not asked for before the last call either: *UNNEEDED, a set of strings
+ * that is empty at first, is what it remembers for the next and replaces. Other targets are small, and older metadata may still lead to them. */
+gboolean floe_spool_prune (FloeTrustTransport *transport, GHashTable **unneeded, GError **error) FLOE_WARN_UNUSED;
 /* Writes the last timestamp that TRANSPORT (floe_spool_transport's) fetched; nothing, if it fetched none since the last commit. The caller's client
  * has accepted it. */
 gboolean floe_spool_commit (FloeTrustTransport *transport, GError **error) FLOE_WARN_UNUSED;

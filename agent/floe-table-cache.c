@@ -3,8 +3,6 @@
 
 #include "common/floe-fd.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -42,26 +40,22 @@ file_of (const char *id)
 static GPtrArray *
 list (int dir, GError **error)
 {
-  g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (g_free);
-  int fd = openat (dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR *stream = fd >= 0 ? fdopendir (fd) : NULL;
-  struct dirent *entry;
+  g_autoptr (GPtrArray) names = floe_dir_names_at (dir, ".", error);
+  GPtrArray *files;
 
-  if (stream == NULL) {
-    floe_error_set_errno (error, errno, "list the kept tables");
-    floe_fd_clear (&fd);
+  if (names == NULL)
     return NULL;
-  }
-  while (files->len < FILES_MAX && (entry = readdir (stream)) != NULL) {
-    g_autofree char *id = id_of (entry->d_name);
+  files = g_ptr_array_new_with_free_func (g_free);
+  for (guint i = 0; i < names->len && files->len < FILES_MAX; i++) {
+    const char *name = g_ptr_array_index (names, i);
+    g_autofree char *id = id_of (name);
 
     if (id != NULL)
-      g_ptr_array_add (files, g_strdup (entry->d_name));
-    else if (strcmp (entry->d_name, ".") != 0 && strcmp (entry->d_name, "..") != 0)
-      unlinkat (dir, entry->d_name, 0);
+      g_ptr_array_add (files, g_strdup (name));
+    else
+      unlinkat (dir, name, 0);
   }
-  closedir (stream);
-  return g_steal_pointer (&files);
+  return files;
 }
 
 static gint64

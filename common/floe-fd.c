@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/floe-fd.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -172,6 +173,27 @@ floe_pread_all (int fd, void *data, size_t size, off_t offset, GError **error)
     offset += got;
   }
   return TRUE;
+}
+
+GPtrArray *
+floe_dir_names_at (int dir, const char *name, GError **error)
+{
+  int fd = openat (dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR *stream = fd < 0 ? NULL : fdopendir (fd);
+  struct dirent *entry;
+  GPtrArray *names;
+
+  if (stream == NULL) {
+    floe_error_set_errno (error, errno, "list directory %s", name);
+    floe_fd_clear (&fd);
+    return NULL;
+  }
+  names = g_ptr_array_new_with_free_func (g_free);
+  while ((entry = readdir (stream)) != NULL)
+    if (strcmp (entry->d_name, ".") != 0 && strcmp (entry->d_name, "..") != 0)
+      g_ptr_array_add (names, g_strdup (entry->d_name));
+  closedir (stream);
+  return names;
 }
 
 gboolean

@@ -23,6 +23,9 @@ int floe_dir_make_at (int dir, const char *name, mode_t mode, GError **error) FL
 /* The same for an absolute or relative PATH, making what is missing on the way. */
 int floe_dir_make (const char *path, mode_t mode, GError **error) FLOE_WARN_UNUSED;
 
+/* Names of the entries of the directory NAME below DIR ("." for itself) but "." and "..", in no order. */
+GPtrArray *floe_dir_names_at (int dir, const char *name, GError **error) FLOE_WARN_UNUSED;
+
 /* Opens the regular file NAME below DIR for reading; anything else is refused (INVALID). -1 on failure. */
 int floe_file_open_at (int dir, const char *name, GError **error) FLOE_WARN_UNUSED;
 /* The whole of the regular file NAME; LIMIT error when it is larger than MAX bytes. */

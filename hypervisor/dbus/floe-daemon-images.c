@@ -68,6 +68,6 @@ floe_daemon_images_prune (FloeDaemonImages *images, FloeInForce *in_force)
   if (in_force == NULL || g_hash_table_size (in_force->problems) > 0)
     return;
   in_use = floe_daemon_images_in_use (images, in_force, &error);
-  if (in_use == NULL || !floe_library_prune (images->path, (const char *const *)in_use, images->unneeded, &error))
+  if (in_use == NULL || !floe_library_prune (images->path, (const char *const *)in_use, &images->unneeded, &error))
     floe_log (G_LOG_LEVEL_WARNING, "copies of old images stay", "REASON", error->message, NULL);
 }

@@ -345,14 +345,15 @@ on_tick (gpointer data)
 static void
 adopt_all (FloeDaemon *daemon)
 {
-  g_autoptr (GPtrArray) running = floe_machine_names (daemon->host->machines_run);
+  g_autoptr (GPtrArray) running = floe_dir_names_at (daemon->host->machines_run, ".", NULL);
   g_autoptr (GHashTable) pids = g_hash_table_new (NULL, NULL);
   const uid_t first = daemon->host->config->uid_base;
   guint killed;
   g_autoptr (GError) error = NULL;
 
-  for (guint i = 0; i < running->len; i++) {
-    FloeMachine *machine = find_or_make (daemon, g_ptr_array_index (running, i));
+  for (guint i = 0; running != NULL && i < running->len; i++) {
+    const char *id = g_ptr_array_index (running, i);
+    FloeMachine *machine = floe_name_is_safe (id) ? find_or_make (daemon, id) : NULL;
     g_autoptr (GError) local = NULL;
 
     if (machine == NULL)

@@ -320,9 +320,9 @@ on_report_image (FloeHypervisor1 *object, GDBusMethodInvocation *invocation, con
 {
   NewReport report = { data, image, { have, total, fetched } };
   g_autoptr (GError) error = NULL;
-  g_auto (GStrv) parts = g_strsplit (image, "/", 3);
+  g_auto (GStrv) parts = floe_image_label_split (image, NULL);
 
-  if (g_strv_length (parts) != 2 || !floe_name_is_safe (parts[0]) || !floe_name_is_safe (parts[1]) || have > total) {
+  if (parts == NULL || have > total) {
     floe_error_set (&error, FLOE_ERROR_INVALID, "ReportImage: NAME/VERSION, and have_bytes up to total_bytes wanted");
     return answer (invocation, FALSE, &error);
   }

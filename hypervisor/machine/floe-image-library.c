@@ -4,8 +4,6 @@
 #include "common/floe-fd.h"
 #include "server-sync/image/floe-table.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -188,16 +186,14 @@ floe_library_take (const char *images_path, FloeTrust *trust, FloeVerified *veri
 FloeLibraryImage *
 floe_library_find (const char *images_path, const char *label, GError **error)
 {
-  g_auto (GStrv) parts = g_strsplit (label, "/", 3);
+  g_auto (GStrv) parts = floe_image_label_split (label, error);
   g_autofree char *path = NULL, *name = NULL;
   g_autoptr (GBytes) bytes = NULL;
   g_autoptr (FloeImageInfo) info = NULL;
   floe_autofd dir = -1;
 
-  if (g_strv_length (parts) != 2 || !floe_name_is_safe (parts[0]) || !floe_name_is_safe (parts[1])) {
-    floe_error_set (error, FLOE_ERROR_INVALID, "image '%s': NAME/VERSION wanted", label);
+  if (parts == NULL)
     return NULL;
-  }
   path = g_build_filename (images_path, parts[0], NULL);
   name = g_strconcat (parts[1], ".json", NULL);
   dir = floe_dir_open (path, error);
@@ -245,75 +241,48 @@ remove_version (int dir, const char *version, GError **error)
   return TRUE;
 }
 
-/* Opens NAME below DIR for reading its names; NULL without an error when it is no directory. */
-static DIR *
-open_names (int dir, const char *name, GError **error)
-{
-  int fd = openat (dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  DIR *stream = fd < 0 ? NULL : fdopendir (fd);
-
-  if (stream == NULL && errno != ENOTDIR && errno != ELOOP && errno != ENOENT)
-    floe_error_set_errno (error, errno, "list copies of images");
-  if (stream == NULL)
-    floe_fd_clear (&fd);
-  return stream;
-}
-
 typedef struct {
   const char *const *in_use;
   GHashTable *before, *now;
 } Pruning;
 
 static gboolean
-prune_image (int images, const char *name, Pruning *pruning, GError **error)
+prune_image (int dir, const char *name, Pruning *pruning, GError **error)
 {
-  g_autoptr (GError) local = NULL;
-  DIR *stream = open_names (images, name, &local);
-  struct dirent *entry;
+  g_autoptr (GPtrArray) files = floe_dir_names_at (dir, ".", error);
 
-  while (local == NULL && stream != NULL && (entry = readdir (stream)) != NULL) {
-    g_autofree char *version = version_of (entry->d_name);
+  if (files == NULL)
+    return FALSE;
+  for (guint i = 0; i < files->len; i++) {
+    g_autofree char *version = version_of (g_ptr_array_index (files, i));
     g_autofree char *label = version == NULL ? NULL : g_strdup_printf ("%s/%s", name, version);
 
     if (label == NULL || g_strv_contains (pruning->in_use, label))
       continue;
     if (!g_hash_table_contains (pruning->before, label))
       g_hash_table_add (pruning->now, g_steal_pointer (&label));
-    else
-      (void)!remove_version (dirfd (stream), version, &local);
+    else if (!remove_version (dir, version, error))
+      return FALSE;
   }
-  if (stream != NULL)
-    closedir (stream);
-  if (local == NULL)
-    return TRUE;
-  g_propagate_error (error, g_steal_pointer (&local));
-  return FALSE;
+  return TRUE;
 }
 
 gboolean
-floe_library_prune (const char *images_path, const char *const *in_use, GHashTable *unneeded, GError **error)
+floe_library_prune (const char *images_path, const char *const *in_use, GHashTable **unneeded, GError **error)
 {
-  g_autoptr (GHashTable) now = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  Pruning pruning = { in_use, unneeded, now };
-  g_autoptr (GError) local = NULL;
-  DIR *stream = open_names (AT_FDCWD, images_path, &local);
-  GHashTableIter iter;
-  gpointer label;
-  struct dirent *entry;
+  g_autoptr (GHashTable) before = g_steal_pointer (unneeded);
+  floe_autofd images = floe_dir_make (images_path, 0755, error);
+  g_autoptr (GPtrArray) names = images < 0 ? NULL : floe_dir_names_at (images, ".", error);
+  Pruning pruning = { in_use, before, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL) };
+  gboolean done = names != NULL;
 
-  while (local == NULL && stream != NULL && (entry = readdir (stream)) != NULL)
-    if (floe_name_is_safe (entry->d_name))
-      (void)!prune_image (dirfd (stream), entry->d_name, &pruning, &local);
-  if (stream != NULL)
-    closedir (stream);
-  g_hash_table_remove_all (unneeded);
-  g_hash_table_iter_init (&iter, now);
-  while (g_hash_table_iter_next (&iter, &label, NULL)) {
-    g_hash_table_iter_steal (&iter);
-    g_hash_table_add (unneeded, label);
+  *unneeded = pruning.now;
+  for (guint i = 0; done && i < names->len; i++) {
+    const char *name = g_ptr_array_index (names, i);
+    /* Other things than our directories are nobody's. */
+    floe_autofd dir = floe_name_is_safe (name) ? openat (images, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+
+    done = dir < 0 || prune_image (dir, name, &pruning, error);
   }
-  if (local == NULL)
-    return TRUE;
-  g_propagate_error (error, g_steal_pointer (&local));
-  return FALSE;
+  return done;
 }

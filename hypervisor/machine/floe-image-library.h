@@ -24,8 +24,8 @@ const char *floe_library_image_table (const FloeLibraryImage *image);
  * there. UNVERIFIED when index and table are not those that image.json names, or do not belong together. */
 FloeLibraryImage *floe_library_take (const char *images_path, FloeTrust *trust, FloeVerified *info, const char *name,
                                      GCancellable *cancellable, GError **error) FLOE_WARN_UNUSED;
-/* Removes the copies of versions whose labels are neither in IN_USE now nor were at the last call: UNNEEDED, a set of strings that is empty at first, is what
- * it remembers for the next. In between, a start that has chosen its image and not written it down yet has the time to do so. */
-gboolean floe_library_prune (const char *images_path, const char *const *in_use, GHashTable *unneeded, GError **error) FLOE_WARN_UNUSED;
+/* Removes the copies of versions whose labels are neither in IN_USE now nor were at the last call: *UNNEEDED, a set of strings that is empty at first, is what
+ * it remembers for the next and replaces. In between, a start that has chosen its image and not written it down yet has the time to do so. */
+gboolean floe_library_prune (const char *images_path, const char *const *in_use, GHashTable **unneeded, GError **error) FLOE_WARN_UNUSED;
 /* The copy of "NAME/VERSION" taken earlier, checked again; NOT_FOUND when there is none. */
 FloeLibraryImage *floe_library_find (const char *images_path, const char *label, GError **error) FLOE_WARN_UNUSED;

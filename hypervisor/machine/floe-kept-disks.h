@@ -5,8 +5,6 @@
 
 /* What is kept of machines, in the policy or not: MACHINES_STATE is the directory STATE/hypervisor/machines. */
 
-/* Names of the entries of DIR that can be machines. */
-GPtrArray *floe_machine_names (int dir);
 /* Calls EACH with every disk.json. Goes on past one that cannot be read, and is FALSE with its reason in the end. */
 gboolean floe_kept_disks_foreach (int machines_state, void (*each) (const FloeDiskRecord *record, gpointer data), gpointer data,
                                   GError **error);

@@ -5,6 +5,7 @@
 #include "common/floe-fd.h"
 #include "common/floe-json.h"
 #include "hypervisor/net/floe-net.h"
+#include "server-sync/image/floe-image-info.h"
 
 #include <string.h>
 
@@ -44,11 +45,9 @@ static char *
 read_label (FloeJson *value, gboolean may_be_empty)
 {
   const char *label = floe_json_string (value, 200);
-  g_auto (GStrv) parts = g_strsplit (label, "/", 3);
+  g_auto (GStrv) parts = floe_image_label_split (label, NULL);
 
-  if (may_be_empty && *label == '\0')
-    return g_strdup ("");
-  if (g_strv_length (parts) != 2 || !floe_name_is_safe (parts[0]) || !floe_name_is_safe (parts[1]))
+  if (parts == NULL && !(may_be_empty && *label == '\0'))
     floe_json_refuse (value, "NAME/VERSION wanted");
   return g_strdup (label);
 }

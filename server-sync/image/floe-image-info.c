@@ -150,3 +150,14 @@ floe_image_target (const FloeImageInfo *info, const char *suffix)
 {
   return g_strdup_printf ("images/%s/%s.%s", info->name, info->version, suffix);
 }
+
+GStrv
+floe_image_label_split (const char *label, GError **error)
+{
+  g_auto (GStrv) parts = g_strsplit (label, "/", 3);
+
+  if (g_strv_length (parts) == 2 && floe_name_is_safe (parts[0]) && floe_name_is_safe (parts[1]))
+    return g_steal_pointer (&parts);
+  floe_error_set (error, FLOE_ERROR_INVALID, "image '%.200s': NAME/VERSION wanted", label);
+  return NULL;
+}

@@ -30,6 +30,9 @@ typedef struct {
 
 #define FLOE_IMAGE_INFO_MAX_BYTES 16384
 
+/* NAME and VERSION of "NAME/VERSION", which become parts of paths; NULL with INVALID for anything else. */
+GStrv floe_image_label_split (const char *label, GError **error) FLOE_WARN_UNUSED;
+
 /* INVALID for anything else than an image.json of form 1: unknown keys too. */
 FloeImageInfo *floe_image_info_parse (GBytes *bytes, const char *source, GError **error) FLOE_WARN_UNUSED;
 /* Writes it; the same INFO always gives the same bytes. */

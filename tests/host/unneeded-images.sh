@@ -43,6 +43,16 @@ versions_are() { # DIRECTORY SUFFIX N...: of these versions files are there, and
   local n
   [ "$(versions_in "$1" "$2")" = "$(for n in "${@:3}"; do echo "${LABELS[$n]}"; done | sort)" ]
 }
+# The machine on the first version starts, reads each of its chunks, and sees no error.
+reads_all() {
+  local before
+  vm start one
+  goes_on one 400
+  before=$(rounds one)
+  wait_for 400 'the guest to have read all of its chunks' counts_past one $((before + 40))
+  [ "$(errors one)" = 0 ] || die "the guest on an old version saw $(errors one) disk errors"
+  vm stop one --force
+}
 refresh() { kill -HUP "$(agent_pid)"; }
 
 mkdir tables
@@ -81,24 +91,14 @@ say 'the machine on the first version reads a chunk that was altered, and one th
 mapfile -t own < <(only 1 6)
 for chunk in "${own[@]}"; do printf '\xff\x00' | dd of="$(path_of "$chunk")" bs=1 seek=60 conv=notrunc status=none; done
 rm "$(path_of "${own[0]}")"
-vm start one
-goes_on one 400
-before=$(rounds one)
-wait_for 400 'the guest to have read all of its chunks' counts_past one $((before + 40))
-[ "$(errors one)" = 0 ] || die "the guest on an old version saw $(errors one) disk errors"
-vm stop one --force
+reads_all
 
 say 'an agent that has lost its own tables'
 kill -KILL "$(agent_pid)"
 rm -rf "$STATE/agent/images"
 wait_for 400 'the image to be known by the machine on it' grep -q "known by the machines that are on it IMAGE=tiny/${LABELS[1]}" agent.log
 for chunk in "${own[@]}"; do rm -f "$(path_of "$chunk")"; done
-vm start one
-goes_on one 400
-before=$(rounds one)
-wait_for 400 'the guest to have read all of its chunks' counts_past one $((before + 40))
-[ "$(errors one)" = 0 ] || die "the guest on an old version saw $(errors one) disk errors after the agent's loss"
-vm stop one --force
+reads_all
 
 say 'what is kept of a machine cannot be read: nothing goes'
 mkdir "$STATE/hypervisor/machines/broken"

@@ -25,7 +25,7 @@ has (const char *path, const char *file)
 }
 
 static void
-prune (const char *path, GHashTable *unneeded, const char *in_use)
+prune (const char *path, GHashTable **unneeded, const char *in_use)
 {
   const char *labels[] = { in_use, NULL };
   g_autoptr (GError) error = NULL;
@@ -43,23 +43,23 @@ test_prune (void)
   g_autofree char *outside = g_build_filename (top, "outside", NULL), *link = g_build_filename (path, "linked", NULL);
   g_autoptr (GHashTable) unneeded = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
-  prune (path, unneeded, "tiny/dd"); /* nothing is there yet */
+  prune (path, &unneeded, "tiny/dd"); /* nothing is there yet */
   for (size_t i = 0; i < G_N_ELEMENTS (old); i++)
     add (path, old[i]);
   for (size_t i = 0; i + 1 < G_N_ELEMENTS (stay); i++)
     add (path, stay[i]);
   add (top, "outside/aa.json");
   g_assert_cmpint (symlink (outside, link), ==, 0);
-  prune (path, unneeded, "tiny/dd");
+  prune (path, &unneeded, "tiny/dd");
   for (size_t i = 0; i < G_N_ELEMENTS (old); i++)
     g_assert_true (has (path, old[i]));
   /* A machine was begun on it meanwhile. */
-  prune (path, unneeded, "tiny/aa");
+  prune (path, &unneeded, "tiny/aa");
   g_assert_true (has (path, "tiny/aa.json") && has (path, "tiny/aa.table"));
   g_assert_false (has (path, "tiny/bb.table") || has (path, "gone/cc.json"));
-  prune (path, unneeded, "tiny/dd");
+  prune (path, &unneeded, "tiny/dd");
   g_assert_true (has (path, "tiny/aa.json"));
-  prune (path, unneeded, "tiny/dd");
+  prune (path, &unneeded, "tiny/dd");
   for (size_t i = 0; i < G_N_ELEMENTS (old); i++)
     g_assert_false (has (path, old[i]));
   for (size_t i = 0; i + 1 < G_N_ELEMENTS (stay); i++)

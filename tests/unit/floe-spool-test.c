@@ -217,7 +217,7 @@ test_not_writable (void)
 
 /* A round that reads image N: its description, which says little, and its table. */
 static void
-image_round (World *world, int number, GHashTable *unneeded)
+image_round (World *world, int number, GHashTable **unneeded)
 {
   g_autofree char *name = g_strdup_printf ("images/desk/%d.table", number);
   g_autoptr (FloeTrustTransport) spool = floe_spool_transport (world->path, world->dir, &world->transport);
@@ -261,7 +261,7 @@ test_prune (void)
     forge_add_target (world.forge, "images", "images/desk/stable.json", content);
     forge_add_target (world.forge, "images", name, content);
     forge_release (world.forge, "images", NULL);
-    image_round (&world, i, unneeded);
+    image_round (&world, i, &unneeded);
     /* The one before is not asked for in this round alone. */
     g_assert_cmpuint (count_files (&world, "*.table"), ==, MIN (i, 2));
   }
@@ -272,7 +272,7 @@ test_prune (void)
   g_assert_true (g_file_set_contents (file, "x", 1, NULL));
   g_assert_cmpint (symlink (outside, link), ==, 0);
   for (int i = 0; i < 3; i++)
-    image_round (&world, 3, unneeded);
+    image_round (&world, 3, &unneeded);
   g_assert_cmpuint (count_files (&world, "*.3.table"), ==, 1);
   g_assert_cmpuint (count_files (&world, "*.table"), ==, 1);
   g_assert_cmpuint (count_files (&world, "*.stable.json"), ==, 3);
