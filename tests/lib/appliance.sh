@@ -170,12 +170,24 @@ list_shown() {
 appliance_shell() {
   local mark=m$RANDOM$RANDOM output
   output=$({ printf '\n%s\n' "printf '\\n%s\\n' '${mark:0:2}''${mark:2}'; { $1; } 2>&1; printf '\\n%s %s\\n' '${mark:0:2}''${mark:2}' \$?"
-    sleep 0.2; for _ in $(seq $((${2:-30} * 5))); do
+    sleep 0.2; for i in $(seq $((${2:-30} * 5))); do
       grep -qa "^$mark [0-9]" "$WORK/$APPLIANCE.answer" 2>/dev/null && break
+      # See appliance_awake, whose line does not come while this one holds the line.
+      [ $((i % 100)) != 0 ] || echo
       sleep 0.2
     done; } | socat -t 1 - "UNIX-CONNECT:$WORK/$APPLIANCE.shell" | stdbuf -oL tr -d '\r' | tee "$WORK/$APPLIANCE.answer")
   printf '%s\n' "$output" | sed -n "/^$mark\$/,/^$mark [0-9]/p" | sed '1d; $d'
   printf '%s\n' "$output" | quietly grep -a "^$mark 0"
+}
+
+# appliance_awake: from here on, for as long as the machine runs, its shell gets an empty line every 20 seconds: with guests on KVM within, an emulator stands still
+# until some device's interrupt comes (vm_wait in vm.sh). Not before the shell is there: firmware and boot loader take it for a key.
+appliance_awake() {
+  (
+    while sleep 20 && kill -0 $APPLIANCE_PID; do
+      echo | timeout 10 socat -u - "UNIX-CONNECT:$WORK/$APPLIANCE.shell" || true
+    done
+  ) >/dev/null 2>&1 </dev/null &
 }
 
 # appliance_has WHAT COMMAND PATTERN: the shell inside, asked until its answer has PATTERN. A machine under TCG beside other work is slow, and nothing here is

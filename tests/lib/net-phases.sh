@@ -6,15 +6,17 @@
 declare -A before expects
 quiet_slots=()
 sent=0 leaked=0 lost=0 asked=0
+# FLOOD_NICENESS, where there is one processor: what is flooded must get on, too.
+FLOOD_NICENESS=${FLOOD_NICENESS:-0}
 # chaser NAME SLOT WORD...: a flood of the card's tap; and beside it the good guest of the same tap, ask-NAME, which never floods.
 chaser() {
-  local name=$1 slot=$2 role word words; shift 2
+  local name=$1 slot=$2 role word words niceness; shift 2
   for role in "flood-$name" "ask-$name"; do
-    words=()
+    words=() niceness=0
     for word in "$@"; do [ "$word" = filtered ] || words+=("$word"); done
-    [ "$role" = "flood-$name" ] || words+=(calm)
+    if [ "$role" = "flood-$name" ]; then niceness=$FLOOD_NICENESS; else words+=(calm); fi
     mkfifo "$role.in"
-    "$TOOLS/hostile-frames" chase "floe$slot" "$slot" "$role.in" ${words[@]+"${words[@]}"} >"$role.out" &
+    nice -n "$niceness" "$TOOLS/hostile-frames" chase "floe$slot" "$slot" "$role.in" ${words[@]+"${words[@]}"} >"$role.out" &
     wait_for 10 "$role" grep -q chasing "$role.out"
   done
   expects[$name]='arp dhcp icmp udp tcp'

@@ -127,9 +127,10 @@ vm_start() {
   VM_PID=$!
 }
 
-# vm_wait SECONDS: the script's status; 75 when the emulator stands still. With a guest on KVM within, QEMU 7.2 loses interrupts now and then: the timer's is
-# pending in the local APIC (IRR) and the processor is not told. Then the machine sleeps for ever, or the one process that runs goes on alone, and nothing else
-# is ever run. Stopped and continued, such a machine has gone on: so a machine of VM_NESTED that has no heartbeat for 20 seconds is, again every 10. It stands
+# vm_wait SECONDS: the script's status; 75 when the emulator stands still. With a guest on KVM within, QEMU 7.2 loses interrupts now and then: TCG's VMRUN
+# writes the processor's word of requests without a lock, over one that a timer has made at the same moment. The timer's is pending in the local APIC (IRR) from
+# then on and the processor is not told: the machine sleeps for ever, or the one process that runs goes on alone. An interrupt of any other device has the APIC
+# look at all that is pending: so a machine of VM_NESTED that has no heartbeat for 8 seconds has a key pressed on its keyboard, again every 4. It stands
 # still when that does not help for five minutes, or when QEMU takes no processor time for two, which a kernel with nothing to do never does.
 VM_STILL=75
 vm_wait() {
@@ -148,9 +149,9 @@ vm_wait() {
       last=$beat beaten=$SECONDS kicked=0
     elif [ $((SECONDS - beaten)) -ge 300 ]; then
       still=1
-    elif [ $((SECONDS - beaten)) -ge $((20 + kicked * 10)) ]; then
+    elif [ $((SECONDS - beaten)) -ge $((8 + kicked * 4)) ]; then
       kicked=$((kicked + 1))
-      { vm_qmp stop; vm_qmp cont; } >/dev/null || true
+      vm_qmp send-key '{"keys":[{"type":"qcode","data":"shift"}]}' >/dev/null || true
     fi
   done
   if [ -n "$still" ]; then
