@@ -23,20 +23,20 @@ appliance_has 'the system runs from the stick' 'cat /run/floe/boot.conf' '^disk=
 appliance_has 'the stick stays open under USB policy, by its own rule' 'floe-vm usb' 'floe-system-disk'
 appliance_has 'the state is on the stick' 'readlink -f /sys/class/block/dm-1/slaves/*' '/usb.*/sd[a-z]/sd[a-z]6$'
 appliance_has 'installing is offered' 'busctl get-property org.floe.Install1 /org/floe/Install1 org.floe.Install1 State' '"ready"'
-appliance_shell 'floe-install list' 60 >list
+appliance_shell 'floe-install list' >list
 grep -q '^vda.*can-be-chosen$' list && grep -q 'vda1.*ext4.*Holiday' list && ! grep -qE '^sd' list || { cat list; die 'the list is not what is there'; }
 untouched target || die 'starting from the stick has changed the disk'
 figure try_changed_bytes 0
 
 say 'refused'
 for words in 'vda --confirm VDA' 'vda --confirm vda1' 'sda --confirm sda' '../vda --confirm ../vda' 'vdb --confirm vdb'; do
-  appliance_shell "floe-install run --disk $words" 60 >refused && { cat refused; die "floe-install run --disk $words"; }
+  appliance_shell "floe-install run --disk $words" >refused && { cat refused; die "floe-install run --disk $words"; }
 done
 # Somebody works with the disk.
-appliance_shell 'mkdir /run/other; mount -o ro,noload /dev/vda1 /run/other' 60 >mounted || { cat mounted; die 'mount'; }
-appliance_shell 'floe-install run --disk vda --confirm vda' 120 >refused && die 'it installs on a disk that is mounted'
+appliance_shell 'mkdir /run/other; mount -o ro,noload /dev/vda1 /run/other' >mounted || { cat mounted; die 'mount'; }
+appliance_shell 'floe-install run --disk vda --confirm vda' >refused && die 'it installs on a disk that is mounted'
 grep -q 'in use' refused || { cat refused; die 'a mounted disk is refused for another reason'; }
-appliance_shell 'umount /dev/vda1' 60 || die 'umount'
+appliance_shell 'umount /dev/vda1' || die 'umount'
 untouched target || die 'a refused installation has changed the disk'
 
 say 'install, by the keyboard'

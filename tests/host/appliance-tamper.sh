@@ -55,12 +55,12 @@ good() {
   appliance_wait "$APPLIANCE_PATIENCE" 'the shell of the debug image' "$shell"
   appliance_has 'the state is sealed to the TPM' 'cat /run/floe/state.conf' '^protection=tpm'
   appliance_has 'and to Secure Boot, now and once firmware has the list' 'cat /run/floe/state.conf; cat /var/lib/floe/seal.conf' '^next=[0-9a-f]{64}'
-  appliance_shell 'od -An -v -tx1 /sys/kernel/security/tpm0/binary_bios_measurements' 300 | grep -xE '( [0-9a-f]{2})+' |
-    python3 -c 'import sys; sys.stdout.buffer.write(bytes.fromhex(sys.stdin.read()))' >good.events
-  appliance_has 'the version is found good' 'mkdir -p /var/lib/floe/chunks; floe-slot good && sync && echo floe-good' '^floe-good'
+  appliance_file /sys/kernel/security/tpm0/binary_bios_measurements good.events
+  appliance_has 'the version is found good' 'floe-slot good && sync && echo floe-good' '^floe-good'
   appliance_has 'firmware has the older version in its list' 'systemctl start floe-slot-revoke; journalctl -o cat -u floe-slot-revoke' \
     'firmware has (taken|all) 1 in'
-  appliance_shell 'cat /var/lib/floe/recovery-key; sync' 120 >key
+  appliance_file /var/lib/floe/recovery-key key
+  appliance_shell sync >/dev/null
   appliance_stop
 }
 
@@ -293,9 +293,9 @@ sealed() {
   runs sealed 'the start after firmware has taken the list'
   appliance_wait "$APPLIANCE_PATIENCE" 'the shell of the debug image' "$shell"
   appliance_has 'the TPM has opened the state' 'cat /run/floe/state.conf' '^protection=tpm'
-  ! appliance_shell 'grep -q ^next= /var/lib/floe/seal.conf' 60 || tamper_wrong 'sealed: the seal of before is there still'
+  ! appliance_shell 'grep -q ^next= /var/lib/floe/seal.conf' || tamper_wrong 'sealed: the seal of before is there still'
   appliance_has "no report of the start before" '[ ! -e /var/lib/floe/slot/report.json ] || [ /var/lib/floe/slot/report.json -nt /run/floe/state.conf ] && echo none-old' '^none-old'
-  appliance_shell 'sync' 60 >/dev/null || true
+  appliance_shell 'sync' >/dev/null || true
   appliance_stop
   disk_of unsecured good
   insecure unsecured
@@ -429,7 +429,7 @@ additions() {
   runs own-state 'a state of somebody else, made without TPM'
   appliance_wait "$APPLIANCE_PATIENCE" 'the shell of the debug image' "$shell"
   appliance_has 'the console is told that nothing protects it' 'cat /run/floe/state.conf' '^protection=none'
-  ! appliance_shell 'test -e /var/lib/floe/slot' 60 || tamper_wrong 'something of the old state is in the new one'
+  ! appliance_shell 'test -e /var/lib/floe/slot' || tamper_wrong 'something of the old state is in the new one'
   appliance_stop
 }
 
@@ -499,11 +499,11 @@ random_end() {
 random_runs() {
   local line
   line=$(sed -n 's/^cmdline=//p' "$APPLIANCE_NEWER.d/manifest")
-  appliance_shell 'cat /proc/cmdline' 120 | quietly grep -F "$line" || { echo altered; return; }
+  appliance_shell 'cat /proc/cmdline' | quietly grep -F "$line" || { echo altered; return; }
   case $1 in
     loader | kernel) [ -z "$SPOILT" ] || { echo altered; return; } ;;
   esac
-  appliance_shell 'cat /dev/dm-0 >/dev/null && echo whole' "$APPLIANCE_PATIENCE" >whole & local reader=$!
+  appliance_shell 'cat /dev/dm-0 >/dev/null && echo whole' >whole & local reader=$!
   until quietly grep -a 'dm-verity device corrupted' random.serial || ! kill -0 $reader 2>/dev/null; do sleep 0.5; done
   if quietly grep -a 'dm-verity device corrupted' random.serial; then
     kill $reader 2>/dev/null || true

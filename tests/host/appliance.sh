@@ -43,7 +43,7 @@ power_on() {
   appliance_picture 1-kernel
   appliance_wait "$APPLIANCE_PATIENCE" 'the shell of the debug image' '^(.*[^#])?# '
   appliance_has 'state is made and sealed to the TPM' 'cat /run/floe/state.conf' '^protection=tpm'
-  appliance_shell 'cat /etc/floe/floe.conf' 60 >taken.conf
+  appliance_shell 'cat /etc/floe/floe.conf' >taken.conf
   ! grep -q evil taken.conf || die 'a path was taken from the boot partition'
   appliance_has 'hypervisord, agent and console run' 'systemctl is-active floe-hypervisord floe-agent floe-console | sort | uniq -c' '3 active'
 }
@@ -73,9 +73,9 @@ idle() {
   local memory processes
   appliance_has 'nothing is being started any more' 'systemctl is-system-running; true' '^(running|degraded)$'
   appliance_has 'all devices have their drivers' 'ps -e -o comm= | grep -c "[u]dev-worker"; true' '^0$'
-  memory=$(appliance_shell 'cat /proc/meminfo' 60 | awk '# a prompt may stand before
+  memory=$(appliance_shell 'cat /proc/meminfo' | awk '# a prompt may stand before
     { for (i = 1; i < NF; i++) if ($i == "MemTotal:") t = $(i + 1); else if ($i == "MemAvailable:") a = $(i + 1) } END { printf "%d", (t - a) / 1024 }')
-  appliance_shell 'ps -e -o pid= -o ppid= -o args=' 60 >processes
+  appliance_shell 'ps -e -o pid= -o ppid= -o args=' >processes
   processes=$(awk '/sh -i$/ { shell = $1 } NF { parent[$1] = $2; all[n++] = $1 }
     END { for (i = 0; i < n; i++) if (all[i] != 2 && parent[all[i]] != 2 && all[i] != shell && parent[all[i]] != shell) count++; print count }' processes)
   figure idle_memory_mib "$memory" MiB
@@ -89,7 +89,7 @@ ports() {
   local open
   outside nmap -n -Pn -sS -p- --min-rate 3000 --max-retries 2 -oG scan 192.0.2.50 >scan.log 2>&1 || { cat scan.log; die nmap; }
   quietly grep -E 'Status: Up' scan || { cat scan; die 'the scan has reached nobody'; }
-  appliance_shell 'ss -Hlntu' 60 >sockets
+  appliance_shell 'ss -Hlntu' >sockets
   open=$({ grep -oE '[0-9]+/open/' scan || true; } | wc -l)
   awk 'NF >= 5 { print $1, $5 }' sockets | grep -vE ' (127\.|\[::1\])|^udp .*(:68|:546)$|%floe' >open-inside || true
   figure open_ports $((open + $(wc -l <open-inside)))
@@ -117,7 +117,7 @@ desktops() {
   say "both have reached what they may ($SECONDS s)"
   appliance_has 'internet runs' 'floe-vm list' '^internet +running +kvm'
   appliance_has 'office runs' 'floe-vm list' '^office +running +kvm'
-  appliance_shell 'ps -e -o args= | grep [q]emu-system; ls -l /proc/*/fd 2>/dev/null | grep kvm-vcpu' 240 >desktops || { cat desktops; die 'what runs cannot be read'; }
+  appliance_shell 'ps -e -o args= | grep [q]emu-system; ls -l /proc/*/fd 2>/dev/null | grep kvm-vcpu' >desktops || { cat desktops; die 'what runs cannot be read'; }
   [ "$(grep -c -- '-accel kvm' desktops)" = 2 ] && [ "$(grep -c 'anon_inode:kvm-vcpu' desktops)" -ge 2 ] ||
     { cat desktops; die 'the desktops do not run on KVM'; }
 }
@@ -151,14 +151,14 @@ stick() {
   appliance_qmp device_add '{"driver":"usb-storage","id":"stick","drive":"stick","bus":"usb.0"}' >/dev/null || die 'device_add'
   until_screen 12-stick-blocked changed 11-internet-again
   appliance_has 'the stick is blocked by its rule' 'floe-vm usb' 'no-storage'
-  appliance_shell 'ls -1 /sys/block' 60 >disks
+  appliance_shell 'ls -1 /sys/block' >disks
   quietly grep -x 'vda' disks || die "no disks are seen: $(cat disks)"
   ! grep -q '^sd[a-z]$' disks || die 'the stick became a disk'
 }
 
 # The power key, with one desktop running, which is suspended. The server goes away.
 power_key() {
-  appliance_shell 'floe-vm stop --force internet' 60 || die 'internet does not stop'
+  appliance_shell 'floe-vm stop --force internet' || die 'internet does not stop'
   appliance_qmp system_powerdown >/dev/null
   wait_for "$APPLIANCE_PATIENCE" 'the appliance to turn itself off' eval '! kill -0 $APPLIANCE_PID'
   kill $SERVER_PID
@@ -170,10 +170,10 @@ offline() {
   appliance_qmp set_link '{"name":"net","up":false}' >/dev/null || die 'set_link'
   until_screen 13-list-offline list_shown
   appliance_awake
-  appliance_shell 'cat /run/floe/state.conf' 60 >state.conf
+  appliance_shell 'cat /run/floe/state.conf' >state.conf
   quietly grep -x 'protection=tpm' state.conf && quietly grep -x 'created=false' state.conf || { cat state.conf; die 'the TPM has not opened the state'; }
   appliance_has 'office is back' 'floe-vm list' '^office +running +kvm'
-  appliance_shell 'ps -e -o args= | grep [q]emu-system; ip -4 -br address show scope global' 60 >offline
+  appliance_shell 'ps -e -o args= | grep [q]emu-system; ip -4 -br address show scope global' >offline
   quietly grep -E 'qemu-system.* -incoming defer' offline || { cat offline; die 'office was started anew, not resumed'; }
   ! grep -q '192\.0\.2\.' offline || { cat offline; die 'the appliance has a network'; }
   appliance_key end

@@ -17,6 +17,8 @@
 . "$SOURCE/tests/lib/vm.sh"
 
 APPLIANCE_PICTURES=$SOURCE/build/appliance
+# A machine under TCG beside other work is slow, and nothing here is a measure of time.
+APPLIANCE_PATIENCE=${FLOE_APPLIANCE_SECONDS:-1200}
 
 # appliance_packages: this checkout's .debs for Debian 13, in build/debs.
 appliance_packages() {
@@ -165,12 +167,13 @@ list_shown() {
   [[ $colours == *#C62828* && $colours == *#2E7D32* ]]
 }
 
-# appliance_shell COMMAND: runs a line in the debug image's shell and prints what it says; its status is the line's. Marks before and after come from
-# commands: the terminal's echo of what was typed may have a prompt in its middle.
+# appliance_shell COMMAND [SECONDS]: runs a line in the debug image's shell and prints what it says; its status is the line's, or failure after SECONDS
+# (APPLIANCE_PATIENCE). Marks before and after come from commands: the terminal's echo of what was typed may have a prompt in its middle. The kernel writes to
+# the same line, into the middle of words: from the first command on it says nothing there.
 appliance_shell() {
   local mark=m$RANDOM$RANDOM output
-  output=$({ printf '\n%s\n' "printf '\\n%s\\n' '${mark:0:2}''${mark:2}'; { $1; } 2>&1; printf '\\n%s %s\\n' '${mark:0:2}''${mark:2}' \$?"
-    sleep 0.2; for i in $(seq $((${2:-30} * 5))); do
+  output=$({ printf '\n%s\n' "echo 1 >/proc/sys/kernel/printk; printf '\\n%s\\n' '${mark:0:2}''${mark:2}'; { $1; } 2>&1; printf '\\n%s %s\\n' '${mark:0:2}''${mark:2}' \$?"
+    sleep 0.2; for i in $(seq $((${2:-$APPLIANCE_PATIENCE} * 5))); do
       grep -qa "^$mark [0-9]" "$WORK/$APPLIANCE.answer" 2>/dev/null && break
       # See appliance_awake, whose line does not come while this one holds the line.
       [ $((i % 100)) != 0 ] || echo
@@ -178,6 +181,12 @@ appliance_shell() {
     done; } | socat -t 1 - "UNIX-CONNECT:$WORK/$APPLIANCE.shell" | stdbuf -oL tr -d '\r' | tee "$WORK/$APPLIANCE.answer")
   printf '%s\n' "$output" | sed -n "/^$mark\$/,/^$mark [0-9]/p" | sed '1d; $d'
   printf '%s\n' "$output" | quietly grep -a "^$mark 0"
+}
+# appliance_file PATH FILE: what a file inside holds.
+appliance_file() {
+  appliance_shell "od -An -v -tx1 $1; wc -c <$1" >"$WORK/file.hex" || die "$1: $(tail -n 1 "$WORK/file.hex")"
+  grep -xE '( [0-9a-f]{2})+' "$WORK/file.hex" | python3 -c 'import sys; sys.stdout.buffer.write(bytes.fromhex(sys.stdin.read()))' >"$2"
+  quietly grep -x " *$(stat -c %s "$2")" "$WORK/file.hex" || die "$1 did not come whole"
 }
 
 # appliance_awake: from here on, for as long as the machine runs, its shell gets an empty line every 20 seconds: with guests on KVM within, an emulator stands still
@@ -190,9 +199,7 @@ appliance_awake() {
   ) >/dev/null 2>&1 </dev/null &
 }
 
-# appliance_has WHAT COMMAND PATTERN: the shell inside, asked until its answer has PATTERN. A machine under TCG beside other work is slow, and nothing here is
-# a measure of time: FLOE_APPLIANCE_SECONDS (1200).
-APPLIANCE_PATIENCE=${FLOE_APPLIANCE_SECONDS:-1200}
+# appliance_has WHAT COMMAND PATTERN: the shell inside, asked until its answer has PATTERN.
 appliance_has() {
   local end=$((SECONDS + APPLIANCE_PATIENCE)) answer=
   until answer=$(appliance_shell "$2" 120) && quietly grep -E "$3" <<<"$answer"; do
