@@ -26,10 +26,7 @@ grep -q 'without a status' err || die "$(cat err)"
 vm_run 5 tests/lib/vm-inside.sh hangs 2>err && die 'a machine that hangs was called good'
 grep -q 'longer than 5 seconds' err || die "$(cat err)"
 
-say 'one that stands still is made to go on'
+say 'one that stands still is interrupted by its keyboard'
 VM_NESTED=1
-vm_start tests/lib/vm-inside.sh waits
-wait_for 120 'its heartbeat' test -s vm/beat
-vm_qmp stop >/dev/null
-vm_wait 120 >still 2>&1 || { cat still; die 'a machine that was stopped does not go on'; }
+vm_run 120 tests/lib/vm-inside.sh waits >still 2>&1 || { cat still; die 'no key of a machine without a heartbeat was pressed'; }
 grep -q 'and goes on' still || { cat still; die 'nothing was said of it'; }

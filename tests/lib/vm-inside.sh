@@ -7,7 +7,17 @@ case $1 in
   fails) exit 7 ;;
   crashes) echo c >/proc/sysrq-trigger ;;
   hangs) sleep 1000 ;;
-  waits) sleep 10; exit 0 ;;
+  waits)
+    # The heart beats on, unheard.
+    until [ -s beat ]; do sleep 0.5; done
+    mount --bind /dev/null beat
+    keys() { awk '/ i8042$/ { n += $2 } END { print n + 0 }' /proc/interrupts; }
+    before=$(keys)
+    until [ "$(keys)" -gt "$before" ]; do sleep 0.5; done
+    umount beat
+    sleep 5
+    exit 0
+    ;;
 esac
 (IFS='|'; echo "arguments: $*")
 echo "$(cat in.txt), and out" >out.txt
