@@ -42,6 +42,8 @@ untouched target || die 'a refused installation has changed the disk'
 say 'install, by the keyboard'
 screen_install vda
 appliance_has 'the installation is done' 'busctl get-property org.floe.Install1 /org/floe/Install1 org.floe.Install1 State' '"done"'
+# The screen hears of it no sooner than we do.
+sleep 5
 appliance_picture install-done
 appliance_stop
 check_installed target
