@@ -495,20 +495,23 @@ random_end() {
   done
   echo nothing
 }
+# random_asks COMMAND: the shell's answer, in `answer`; fails when the kernel stops instead.
+random_asks() {
+  appliance_shell "$1" >answer & local asker=$!
+  until quietly grep -a 'dm-verity device corrupted' random.serial || ! kill -0 $asker 2>/dev/null; do sleep 0.5; done
+  ! quietly grep -a 'dm-verity device corrupted' random.serial || { kill $asker 2>/dev/null || true; return 1; }
+}
 # random_runs REGION: what a machine runs that has started: signed, or altered.
 random_runs() {
   local line
   line=$(sed -n 's/^cmdline=//p' "$APPLIANCE_NEWER.d/manifest")
-  appliance_shell 'cat /proc/cmdline' | quietly grep -F "$line" || { echo altered; return; }
+  random_asks 'cat /proc/cmdline' || { echo 'and stops at the byte'; return; }
+  quietly grep -F "$line" answer || { echo altered; return; }
   case $1 in
     loader | kernel) [ -z "$SPOILT" ] || { echo altered; return; } ;;
   esac
-  appliance_shell 'cat /dev/dm-0 >/dev/null && echo whole' >whole & local reader=$!
-  until quietly grep -a 'dm-verity device corrupted' random.serial || ! kill -0 $reader 2>/dev/null; do sleep 0.5; done
-  if quietly grep -a 'dm-verity device corrupted' random.serial; then
-    kill $reader 2>/dev/null || true
-    echo 'and stops at the byte'
-  elif [ -n "$SPOILT" ] && [[ $1 = root || $1 = tree ]] || ! quietly grep -x whole whole; then
+  random_asks 'cat /dev/dm-0 >/dev/null && echo whole' || { echo 'and stops at the byte'; return; }
+  if [ -n "$SPOILT" ] && [[ $1 = root || $1 = tree ]] || ! quietly grep -x whole answer; then
     echo altered
   else
     echo 'nothing signed was altered'

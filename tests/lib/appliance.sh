@@ -182,11 +182,14 @@ appliance_shell() {
   printf '%s\n' "$output" | sed -n "/^$mark\$/,/^$mark [0-9]/p" | sed '1d; $d'
   printf '%s\n' "$output" | quietly grep -a "^$mark 0"
 }
-# appliance_file PATH FILE: what a file inside holds.
+# appliance_file PATH FILE: what a file inside holds. A serial line has neither sums nor repetition: a line that is not one of od's makes it be asked for again.
 appliance_file() {
-  appliance_shell "od -An -v -tx1 $1; wc -c <$1" >"$WORK/file.hex" || die "$1: $(tail -n 1 "$WORK/file.hex")"
-  grep -xE '( [0-9a-f]{2})+' "$WORK/file.hex" | python3 -c 'import sys; sys.stdout.buffer.write(bytes.fromhex(sys.stdin.read()))' >"$2"
-  quietly grep -x " *$(stat -c %s "$2")" "$WORK/file.hex" || die "$1 did not come whole"
+  for _ in $(seq 5); do
+    appliance_shell "od -An -v -tx1 $1; wc -c <$1" >"$WORK/file.hex" || die "$1: $(tail -n 1 "$WORK/file.hex")"
+    grep -xE '( [0-9a-f]{2}){1,16}' "$WORK/file.hex" | python3 -c 'import sys; sys.stdout.buffer.write(bytes.fromhex(sys.stdin.read()))' >"$2"
+    ! quietly grep -x " *$(stat -c %s "$2")" "$WORK/file.hex" || return 0
+  done
+  die "$1 does not come whole"
 }
 
 # appliance_awake: from here on, for as long as the machine runs, its shell gets an empty line every 20 seconds: with guests on KVM within, an emulator stands still
