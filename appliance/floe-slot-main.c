@@ -18,7 +18,7 @@
 #define TEXT_MAX 65536
 #define WAIT_MAX 3600
 #define EXIT_OVERDUE 3
-#define EXIT_BUSY 4 /* floe-slot-revoke.service begins again */
+#define EXIT_BUSY 4 /* units begin again */
 #define OS_RELEASE "/usr/lib/os-release"
 
 /* What a command opens while it has its privileges. */
@@ -131,6 +131,16 @@ prepare (Place *place, Needs needs, GError **error)
   return (needs != WRITES || floe_slot_boot_writable (place->options.boot, error)) && floe_slot_confine (error) && find_running (place, error);
 }
 
+/* Another floe-slot is at work, or the running version is on trial still: nobody would start a unit that gave up a second time. */
+static void
+end_if_busy (const GError *error)
+{
+  if (!g_error_matches (error, FLOE_ERROR, FLOE_ERROR_BUSY))
+    return;
+  g_printerr ("floe-slot: %s\n", error->message);
+  exit (EXIT_BUSY);
+}
+
 static FloeSlot *
 open_slot (Place *place, const FloeCommand *command, Needs needs, int argc, char **argv, GError **error)
 {
@@ -146,6 +156,7 @@ open_slot (Place *place, const FloeCommand *command, Needs needs, int argc, char
     { "again", 0, 0, G_OPTION_ARG_NONE, &place->again, "update: also to a version that failed here before", NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
+  FloeSlot *slot;
 
   if (!floe_cli_parse (command, entries, 0, &argc, &argv, error) || !prepare (place, needs, error))
     return NULL;
@@ -155,7 +166,10 @@ open_slot (Place *place, const FloeCommand *command, Needs needs, int argc, char
   place->options.disk = place->disk;
   place->options.now = g_get_real_time () / G_USEC_PER_SEC;
   place->options.again = place->again;
-  return floe_slot_open (&place->options, error);
+  slot = floe_slot_open (&place->options, error);
+  if (slot == NULL)
+    end_if_busy (*error);
+  return slot;
 }
 
 /* -- Commands -------------------------------------------------------------------------------------------------------- */
@@ -176,8 +190,10 @@ run_update (int argc, char **argv, GError **error)
     g_print ("no channel: [appliance] channel= in the configuration names one\n");
     return TRUE;
   }
-  if (!floe_slot_update (slot, &outcome, &message, error))
+  if (!floe_slot_update (slot, &outcome, &message, error)) {
+    end_if_busy (*error);
     return FALSE;
+  }
   g_print ("%s\n", message);
   return TRUE;
 }
@@ -206,10 +222,6 @@ run_revoke (int argc, char **argv, GError **error)
   g_autofree char *message = NULL, *sealed = update == NULL ? NULL : floe_seal_refuses (FLOE_SEAL_STATE_CONF, update);
   const FloeSlotFirmware firmware = { place.secure_boot, place.dbx, place.firmware_problem, sealed, floe_efivar_append };
 
-  if (slot == NULL && g_error_matches (*error, FLOE_ERROR, FLOE_ERROR_BUSY)) {
-    g_printerr ("floe-slot: %s\n", (*error)->message);
-    exit (EXIT_BUSY);
-  }
   if (slot == NULL)
     return FALSE;
   /* Most versions have none. */
@@ -226,7 +238,8 @@ run_revoke (int argc, char **argv, GError **error)
 static gboolean
 run_overdue (int argc, char **argv, GError **error)
 {
-  g_auto (Place) place = { .dbx = -1 };
+  /* It is asked once in each start. */
+  g_auto (Place) place = { .dbx = -1, .options.waits = TRUE };
   g_autoptr (FloeSlot) slot = open_slot (&place, &overdue_command, READS, argc, argv, error);
 
   if (slot == NULL)

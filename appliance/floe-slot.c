@@ -46,8 +46,11 @@ open_state (FloeSlot *slot, GError **error)
   slot->dir = floe_dir_make_at (state, "slot", 0755, error);
   if (slot->dir < 0)
     return FALSE;
-  if (flock (slot->dir, LOCK_EX | LOCK_NB) < 0)
-    return floe_error_set (error, FLOE_ERROR_BUSY, "another floe-slot is at work");
+  if (flock (slot->dir, slot->options->waits ? LOCK_EX : LOCK_EX | LOCK_NB) < 0) {
+    if (errno == EWOULDBLOCK)
+      return floe_error_set (error, FLOE_ERROR_BUSY, "another floe-slot is at work");
+    return floe_error_set_errno (error, errno, "lock %s/slot", slot->options->state);
+  }
   remove_temporaries (slot->dir);
   slot->trust_dir = floe_dir_make_at (slot->dir, "trust", 0700, error);
   if (slot->trust_dir < 0 || !floe_slot_record_load (slot->dir, &slot->record, error))

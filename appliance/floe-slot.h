@@ -30,6 +30,7 @@ typedef struct {
   FloeDigest running_hash;  /* and its root hash, from its verified command line */
   gint64 now;               /* seconds since 1970 */
   gboolean again;           /* a version that failed here before is tried once more */
+  gboolean waits;           /* until no other floe-slot is at work: never BUSY for that */
 } FloeSlotOptions;
 
 typedef enum {
@@ -41,7 +42,7 @@ typedef enum {
 
 typedef struct _FloeSlot FloeSlot;
 
-/* OPTIONS must live as long. Locks STATE/slot (BUSY), finds the running slot (INVALID when it cannot be told). */
+/* OPTIONS must live as long. Locks STATE/slot (BUSY, or waits), finds the running slot (INVALID when it cannot be told). */
 FloeSlot *floe_slot_open (const FloeSlotOptions *options, GError **error) FLOE_WARN_UNUSED;
 void floe_slot_free (FloeSlot *slot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FloeSlot, floe_slot_free)

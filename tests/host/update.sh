@@ -223,6 +223,23 @@ starts 3
 slot good 3 >/dev/null
 [ -e boot/EFI/Linux/floe_3.efi ] || die "entries: $(ls boot/EFI/Linux)"
 
+say 'another one is at work, or it is too early: whoever started it does so again (status 4)'
+status_of() { local status=0; "$@" >out 2>&1 || status=$?; echo $status; }
+(
+  exec 5<"$STATE/slot"
+  flock 5
+  slot overdue 3 5<&- >overdue.out 2>&1 & overdue=$!
+  for command in update good status; do
+    [ "$(status_of slot $command 3 5<&-)" = 4 ] && grep -q 'another floe-slot' out || die "$command beside another one: $(cat out)"
+  done
+  kill -0 $overdue 2>/dev/null || die "overdue has not waited: $(cat overdue.out)"
+  exec 5<&-
+  wait $overdue || die "overdue, once it is alone: $(cat overdue.out)"
+)
+mv boot/EFI/Linux/floe_3.efi boot/EFI/Linux/floe_3+2-1.efi
+[ "$(status_of slot update 3)" = 4 ] || die "an update on trial: $(cat out)"
+slot good 3 >/dev/null
+
 say 'an older version'
 refused 'an older version to publish' 'allow-older' publish 2
 publish 2 --channel old >>publish.log

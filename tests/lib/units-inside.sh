@@ -34,6 +34,29 @@ dpkg -i debs/*.deb >dpkg.log 2>&1 || { cat dpkg.log; die 'dpkg -i'; }
 [ "$(systemctl is-enabled floe.target floe-server.service | sort -u)" = disabled ] || die 'installing enabled something'
 [ -z "$(systemctl list-units --no-legend --no-pager --state=active 'floe-[!t]*' floe.target)" ] || die 'installing started something'
 
+say 'a floe-slot that found another one at work is started again, and none restarts the machine for it'
+mkdir -p /run/floe
+touch /run/floe/boot.conf
+for unit in floe-slot floe-slot-overdue floe-slot-revoke; do
+  mkdir -p /run/systemd/system/$unit.service.d
+  cat >/run/systemd/system/$unit.service.d/test.conf <<UNIT
+[Service]
+ExecStart=
+ExecStart=/bin/sh -c '[ -e /run/floe/$unit-busy ] && : >/run/floe/$unit-again && exit 0; : >/run/floe/$unit-busy; exit 4'
+ReadWritePaths=
+ReadWritePaths=/run/floe
+RestartSec=100ms
+UNIT
+done
+systemctl daemon-reload
+systemctl start floe-slot-overdue.service || die 'floe-slot-overdue fails when another one is at work'
+for unit in floe-slot floe-slot-revoke; do
+  systemctl start --no-block $unit.service
+  wait_for 30 "$unit to be started again" test -e /run/floe/$unit-again
+done
+rm -r /run/systemd/system/floe-slot*.service.d /run/floe
+systemctl daemon-reload
+
 say 'server'
 cp -r repo /var/lib/floe-server/
 systemctl enable --now floe-server.service >enable.log 2>&1 || { cat enable.log; die "enable floe-server.service"; }
