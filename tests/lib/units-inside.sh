@@ -54,7 +54,7 @@ for unit in floe-slot floe-slot-revoke; do
   systemctl start --no-block $unit.service
   wait_for 30 "$unit to be started again" test -e /run/floe/$unit-again
 done
-rm -r /run/systemd/system/floe-slot*.service.d /run/floe
+rm -r /run/systemd/system/floe-slot*.service.d /run/floe/boot.conf /run/floe/floe-slot*
 systemctl daemon-reload
 
 say 'server'
