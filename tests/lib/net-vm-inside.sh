@@ -12,7 +12,7 @@ cd $WORK
 # Emulated, and with modules to load.
 DAEMON_SECONDS=120
 # Without groups of sessions: niceness is weighed within each alone.
-FLOOD_NICENESS=10
+FLOOD_NICENESS=10 ENOUGH=5000
 echo 0 >/proc/sys/kernel/sched_autogroup_enabled
 mv ../sector.bin .
 . "$SOURCE/packaging/lib/base.sh"
