@@ -25,9 +25,9 @@ guest_looked() { guest_round "$1" && [ "$ROUND" -gt "$2" ]; }
 # guest_looks_again MACHINE: waits until it has looked twice more, so that what it says is of now.
 guest_looks_again() {
   local round
-  until_true 60 guest_round "$1" || die "guest $1 says nothing"
+  until_true guest_round "$1" || die "guest $1 says nothing"
   round=$ROUND
-  until_true 120 guest_looked "$1" $((round + 1)) || die "guest $1 looks no more"
+  until_true guest_looked "$1" $((round + 1)) || die "guest $1 looks no more"
 }
 
 qemu_of() { vm stats "$1" | awk '$1 == "pid" { print $2 }'; }
@@ -38,15 +38,16 @@ holds_nothing() { [ -z "$(held_by "$1")" ]; }
 given() {
   local what=$1 path=$2 rule=$3 pattern=$4 drivers=$5 machine=${6:-one}
   expect "$what" "$path" machine "$rule" "$drivers"
-  if until_true 90 guest_sees "$machine" "$pattern"; then passes "$what: guest $machine sees $pattern"; else
+  if until_true guest_sees "$machine" "$pattern"; then passes "$what: guest $machine sees $pattern"; else
     fails "$what: guest $machine does not see $pattern"
     echo "$REPORT"
     vm usb
   fi
 }
-# until_true SECONDS COMMAND...: at no hurry: what looks takes from the guest the one processor that there is.
+# until_true COMMAND...: at no hurry: what looks takes from the guest the one processor that there is. A guest within, whose disk goes while it reads, waits
+# for that half a minute of its own; nothing here is a measure of time.
 until_true() {
-  local end=$((SECONDS + $1)); shift
+  local end=$((SECONDS + 600))
   until "$@"; do
     [ $SECONDS -lt $end ] || return 1
     pause 2
@@ -54,7 +55,7 @@ until_true() {
 }
 unseen() {
   guest_looks_again "$1"
-  if until_true 30 guest_sees_not "$1" "$2"; then passes "guest $1 does not see $2"; else fails "guest $1 sees $2, or has fallen silent: $REPORT"; fi
+  if until_true guest_sees_not "$1" "$2"; then passes "guest $1 does not see $2"; else fails "guest $1 sees $2, or has fallen silent: $REPORT"; fi
 }
 no_disk_here() { if compgen -G '/sys/block/sd*' >/dev/null; then fails "$1: the host has a disk: $(ls /sys/block)"; fi; }
 
@@ -65,7 +66,7 @@ guests_start() {
   vm status | tee /run/status
   grep -q '^accelerator: kvm:' /run/status || die 'the daemon does not take KVM'
   vm start one
-  until_true 900 guest_looked one 0 || die 'the guest says nothing'
+  until_true guest_looked one 0 || die 'the guest says nothing'
   # What it has without any device.
   INPUTS=$(grep '^inputs' <<<"$REPORT")
   DEVICES=$(grep -c '^device' <<<"$REPORT") || true
@@ -93,12 +94,12 @@ guests_sticks() {
   echo "$REPORT"
   pull no "$blocked"
   pull card "$card"
-  until_true 60 guest_sees_not one '08e6:4433' || fails 'a card reader that was pulled is still there in the guest'
+  until_true guest_sees_not one '08e6:4433' || fails 'a card reader that was pulled is still there in the guest'
   pull rw "$rw"
-  until_true 60 guest_sees_not one 'RW-1' || fails 'a stick that was pulled is still there in the guest'
+  until_true guest_sees_not one 'RW-1' || fails 'a stick that was pulled is still there in the guest'
   pull ro "$ro"
-  until_true 60 guest_sees_not one 'from-ro' || fails 'a read-only disk whose stick was pulled is still there in the guest'
-  until_true 30 holds_nothing one || fails "QEMU still holds $(held_by one)"
+  until_true guest_sees_not one 'from-ro' || fails 'a read-only disk whose stick was pulled is still there in the guest'
+  until_true holds_nothing one || fails "QEMU still holds $(held_by one)"
 }
 
 # guest_inputs MACHINE NUMBER
@@ -111,9 +112,9 @@ guests_parts() {
   # Given whole, it is a keyboard to the guest: so it would be if the guest got at that interface.
   gadget 4 /run/whole.face
   given 'a device with a keyboard in it, whole' "$GADGET" whole 'device f10e:0a32' usbfs
-  until_true 60 guest_inputs one $((inputs + 1)) || fails "the guest has no keyboard of it: $REPORT"
+  until_true guest_inputs one $((inputs + 1)) || fails "the guest has no keyboard of it: $REPORT"
   gadget_pull
-  until_true 60 guest_inputs one "$inputs" || fails "the guest still has a keyboard that was pulled: $REPORT"
+  until_true guest_inputs one "$inputs" || fails "the guest still has a keyboard that was pulled: $REPORT"
   gadget 4 /run/part.face
   given 'the same without its keyboard' "$GADGET" part 'device f10e:0a30' 'usbfs none'
   guest_looks_again one
@@ -148,7 +149,7 @@ guests_question() {
   given 'the stick, by the answer' "$asked" question 'ro 1 greeting from-rw written refused' usb-storage
   unseen one 'ASK-1'
   pull ask "$asked"
-  until_true 60 guest_sees_not one 'greeting from-rw' || fails 'the guest still has the disk of a stick that was pulled'
+  until_true guest_sees_not one 'greeting from-rw' || fails 'the guest still has the disk of a stick that was pulled'
 }
 
 devnum() { slurp "$SYSFS/$1/devnum"; DEVNUM=${SLURPED//[[:space:]]/}; }
@@ -157,10 +158,10 @@ is_another() { devnum "$1"; [ "$DEVNUM" != "$2" ]; }
 guests_two() {
   local stick use before
   say 'one device and two machines; withdrawn by a newly signed policy while the guest uses it'
-  until_true 300 guest_looked two 0 || die 'the second guest says nothing'
+  until_true guest_looked two 0 || die 'the second guest says nothing'
   plug '{"driver":"usb-storage","id":"rw","bus":"xhci.0","port":"3","drive":"rw","serial":"RW-1"}' && stick=$CAME
   given 'a stick for one of two machines' "$stick" stick 'device 46f4:0001 RW-1' usbfs
-  until_true 90 guest_sees one 'use [0-9]+ reading [1-9]' || fails "the guest does not use the stick: $REPORT"
+  until_true guest_sees one 'use [0-9]+ reading [1-9]' || fails "the guest does not use the stick: $REPORT"
   [[ $REPORT =~ use\ ([0-9]+)\ reading ]] && use=${BASH_REMATCH[1]}
   unseen two '46f4|disk|use'
   holds_nothing two || fails "the other machine's QEMU holds $(held_by two)"
@@ -172,8 +173,8 @@ guests_two() {
   usb_refresh
   expect 'a stick whose rule is gone' "$stick" block no-storage ''
   USB_SINCE=
-  until_true 60 guest_sees_not one 'RW-1|greeting from-rw|use [0-9]+ reading' || fails "the guest still has a stick that was withdrawn: $REPORT"
-  guest_sees one "use $use broke off after [1-9]" || fails "the guest's reading was not cut: $REPORT"
+  until_true guest_sees_not one 'RW-1|greeting from-rw|use [0-9]+ reading' || fails "the guest still has a stick that was withdrawn: $REPORT"
+  until_true guest_sees one "use $use broke off after [1-9]" || fails "the guest's reading was not cut: $REPORT"
   holds_nothing one || fails "QEMU still holds $(held_by one)"
   unseen two '46f4|disk'
   # The first machine's QEMU, if its guest had taken it over, could have kept its descriptor: this connection is nobody else's while it lives.
@@ -207,9 +208,9 @@ guests_end() {
   # It has been pulled and is given anew.
   expect 'the card reader after the death of the daemon' "$card" machine cards usbfs
   guest_looks_again one
-  until_true 60 guest_sees one 'device 08e6:4433' || fails 'the guest has lost its card reader with the daemon'
+  until_true guest_sees one 'device 08e6:4433' || fails 'the guest has lost its card reader with the daemon'
   vm stop one --force
-  until_true 60 drivers_are "$card" '' || fails "a device of a machine that is off has $DRIVERS"
+  until_true drivers_are "$card" '' || fails "a device of a machine that is off has $DRIVERS"
   if authorised "$card"; then fails 'a device of a machine that is off is authorised'; fi
   pull card "$card"
 }
