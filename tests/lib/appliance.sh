@@ -186,7 +186,7 @@ appliance_shell() {
 appliance_file() {
   for _ in $(seq 5); do
     appliance_shell "od -An -v -tx1 $1; wc -c <$1" >"$WORK/file.hex" || die "$1: $(tail -n 1 "$WORK/file.hex")"
-    grep -xE '( [0-9a-f]{2}){1,16}' "$WORK/file.hex" | python3 -c 'import sys; sys.stdout.buffer.write(bytes.fromhex(sys.stdin.read()))' >"$2"
+    { grep -xE '( [0-9a-f]{2}){1,16}' "$WORK/file.hex" || true; } | python3 -c 'import sys; sys.stdout.buffer.write(bytes.fromhex(sys.stdin.read()))' >"$2"
     ! quietly grep -x " *$(stat -c %s "$2")" "$WORK/file.hex" || return 0
   done
   die "$1 does not come whole"
