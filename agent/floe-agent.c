@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/floe-agent.h"
 
+#include "agent/floe-appliance.h"
 #include "agent/floe-checkin-sender.h"
 #include "agent/floe-chunk-service.h"
 #include "agent/floe-collector.h"
@@ -11,7 +12,6 @@
 
 #include <glib-unix.h>
 #include <malloc.h>
-#include <string.h>
 
 /* A refresh runs on a thread of its own, one at a time; its result comes back to the main loop, where everything else happens. */
 
@@ -24,6 +24,7 @@ struct _FloeAgent {
   FloeStore *store;
   FloeRefresher *refresher;
   FloeChunkService *chunks;
+  FloeAppliance *appliance;
   FloeCollector *collector;
   FloeHypervisorLink *link;
   FloeCheckinSender *checkin; /* NULL: not enrolled, the server is the configuration's */
@@ -37,9 +38,6 @@ struct _FloeAgent {
   guint failures;
   char *problem;         /* as last said in the log */
   GPtrArray *known;      /* ids in the catalogue */
-  gint64 appliance;      /* version that the appliance's channel is at; 0: none */
-  gint64 announced;      /* the one whose chunks are said to be here; 0: none */
-  GBytes *running;       /* what the running version has, as last read; NULL: nothing */
 };
 
 typedef struct {
@@ -164,50 +162,6 @@ may_collect (gpointer data)
 
 static const FloeCollectorHandlers collector_handlers = { on_image_dropped, may_collect };
 
-/* Which version of the appliance is offered, and what of it the running one has. */
-static void
-take_appliance (FloeAgent *agent, const FloeRefreshed *refreshed)
-{
-  g_autoptr (GError) error = NULL;
-  FloeBootList *list = NULL;
-
-  if (refreshed->appliance == 0)
-    return;
-  if (refreshed->appliance != agent->appliance)
-    agent->announced = 0;
-  agent->appliance = refreshed->appliance;
-  if (refreshed->running == NULL || (agent->running != NULL && g_bytes_equal (agent->running, refreshed->running)))
-    return;
-  list = floe_boot_list_parse (refreshed->running, "running.chunks", &error);
-  if (list != NULL && floe_catalogue_set_running (floe_chunk_service_catalogue (agent->chunks), list, agent->store, &error))
-    agent->announced = 0;
-  else
-    floe_log (G_LOG_LEVEL_WARNING, "what the running appliance has is not known", "REASON", error->message, NULL);
-  g_clear_pointer (&agent->running, g_bytes_unref);
-  agent->running = g_bytes_ref (refreshed->running);
-}
-
-/* For floe-slot, whom a path unit starts when this file changes. It judges by itself: this is a hint and no more. */
-static void
-announce_appliance (FloeAgent *agent)
-{
-  g_autofree char *text = NULL;
-  g_autoptr (GError) error = NULL;
-  floe_autofd spool = -1, state = -1;
-
-  if (agent->appliance == 0 || agent->announced == agent->appliance ||
-      !floe_catalogue_has_appliance (floe_chunk_service_catalogue (agent->chunks)))
-    return;
-  agent->announced = agent->appliance;
-  text = g_strdup_printf ("%" G_GINT64_FORMAT "\n", agent->appliance);
-  state = floe_dir_open (agent->config->state, &error);
-  spool = state < 0 ? -1 : floe_dir_make_at (state, "spool", 0755, &error);
-  if (spool >= 0 && floe_file_replace_at (spool, "appliance.ready", text, strlen (text), 0644, &error))
-    floe_log (G_LOG_LEVEL_MESSAGE, "all chunks of the appliance are here", "VERSION", g_strchomp (text), NULL);
-  else
-    floe_log (G_LOG_LEVEL_WARNING, "the appliance's update cannot be announced", "REASON", error->message, NULL);
-}
-
 static void
 on_refreshed (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -224,7 +178,7 @@ on_refreshed (GObject *source, GAsyncResult *result, gpointer data)
   agent->refreshed = refreshed->error == NULL;
   judge_certain (agent);
   learn_ids (agent, refreshed);
-  take_appliance (agent, refreshed);
+  floe_appliance_take (agent->appliance, refreshed->appliance, refreshed->running);
   if (refreshed->spooled || offline)
     floe_hypervisor_link_spool_changed (agent->link);
   /* Parsing is done: what the heap holds now is not needed before the next round. */
@@ -317,7 +271,7 @@ on_second (gpointer data)
   judge_background (agent);
   floe_chunk_service_tick (agent->chunks);
   floe_catalogue_report (floe_chunk_service_catalogue (agent->chunks), FALSE, report, agent);
-  announce_appliance (agent);
+  floe_appliance_tick (agent->appliance);
   /* The server hears of it, and what the running version has may have become known. */
   if (floe_checkin_sender_has_news (agent->checkin))
     begin_refresh (agent, FLOE_REFRESH_ONLINE);
@@ -367,6 +321,7 @@ open_chunks (FloeAgent *agent, GError **error)
   agent->chunks = floe_chunk_service_new (agent->config, agent->store, own, &options, error);
   if (agent->chunks == NULL)
     return FALSE;
+  agent->appliance = floe_appliance_new (agent->config, agent->store, agent->chunks);
   /* An image is given up when it was unneeded for as long as the next look takes to come: whoever starts a machine on it meanwhile has written that down. */
   agent->collector = floe_collector_new (floe_chunk_service_catalogue (agent->chunks), agent->store, images,
                                          (gint64) agent->options.interval_seconds * G_USEC_PER_SEC / 2, &collector_handlers, agent);
@@ -420,12 +375,12 @@ floe_agent_free (FloeAgent *agent)
   floe_hypervisor_link_free (agent->link);
   floe_collector_free (agent->collector);
   floe_chunk_service_free (agent->chunks);
+  floe_appliance_free (agent->appliance);
   floe_refresher_free (agent->refresher);
   floe_store_free (agent->store);
   g_clear_object (&agent->cancellable);
   g_clear_pointer (&agent->loop, g_main_loop_unref);
   g_clear_pointer (&agent->known, g_ptr_array_unref);
-  g_clear_pointer (&agent->running, g_bytes_unref);
   g_free (agent->problem);
   g_free (agent);
 }

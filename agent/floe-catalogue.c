@@ -390,6 +390,32 @@ floe_catalogue_has_appliance (FloeCatalogue *catalogue)
   return found;
 }
 
+GArray *
+floe_catalogue_appliance_chunks (FloeCatalogue *catalogue)
+{
+  GArray *entries = g_array_new (FALSE, FALSE, sizeof (FloeTableEntry));
+  g_autoptr (GHashTable) seen = g_hash_table_new_full (floe_digest_hash, floe_digest_equal_func, g_free, NULL);
+  size_t count = catalogue->running != NULL ? floe_boot_list_count (catalogue->running) : 0;
+  FloeTableEntry entry;
+
+  for (size_t i = 0; i < count; i++) {
+    FloeDigest digest;
+
+    floe_boot_list_digest (catalogue->running, i, &digest);
+    g_hash_table_add (seen, g_memdup2 (&digest, sizeof digest));
+  }
+  for (guint i = 0; i < catalogue->images->len; i++) {
+    const FloeCatalogueImage *image = catalogue->images->pdata[i];
+
+    for (size_t number = 0; image->appliance && image->current && number < floe_table_count (image->table); number++) {
+      floe_table_entry (image->table, number, &entry);
+      if (g_hash_table_add (seen, g_memdup2 (&entry.digest, sizeof entry.digest)))
+        g_array_append_val (entries, entry);
+    }
+  }
+  return entries;
+}
+
 static gboolean
 next_of_boot (FloeCatalogue *catalogue, FloeCatalogueImage *image, FloeTableEntry *entry)
 {

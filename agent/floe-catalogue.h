@@ -57,6 +57,8 @@ gboolean floe_catalogue_rescan (FloeCatalogue *catalogue, FloeStore *store, GErr
 gboolean floe_catalogue_set_running (FloeCatalogue *catalogue, FloeBootList *list, FloeStore *store, GError **error) FLOE_WARN_UNUSED;
 /* Whether there are current pieces of the appliance, and every chunk of them is there. */
 gboolean floe_catalogue_has_appliance (FloeCatalogue *catalogue);
+/* The chunks of the current pieces of the appliance that the running version does not have, as a new array of FloeTableEntry. */
+GArray *floe_catalogue_appliance_chunks (FloeCatalogue *catalogue);
 /* A FloeSchedulerSource; DATA is the catalogue. A pass over the background ends with FALSE; floe_catalogue_rewind() begins
  * another one. */
 gboolean floe_catalogue_next (FloeFetchClass fetch_class, FloeTableEntry *entry, gpointer data);

@@ -46,6 +46,12 @@ struct _FloeChunkService {
   GHashTable *invisible; /* put into the batch and not committed; of FloeDigest */
   GArray *parked;       /* of Parked */
   guint ticks;
+  struct {
+    GArray *entries;    /* of FloeTableEntry; NULL: none is under way */
+    guint at, bad;
+    FloeChunkScrubbed done;
+    gpointer data;
+  } scrub;
 };
 
 static void pump (FloeChunkService *service);
@@ -291,6 +297,48 @@ on_checked (const FloeTableEntry *entry, const FloeWaiter *waiter, gboolean good
   pump (service);
 }
 
+/* -- Scrubbing ------------------------------------------------------------------------------------------------------ */
+
+static void
+scrub_next (FloeChunkService *service)
+{
+  g_autoptr (GArray) entries = NULL;
+
+  if (service->scrub.at < service->scrub.entries->len) {
+    floe_store_writer_scrub (service->writer, &g_array_index (service->scrub.entries, FloeTableEntry, service->scrub.at++));
+    return;
+  }
+  entries = g_steal_pointer (&service->scrub.entries);
+  if (service->scrub.bad > 0)
+    floe_catalogue_rewind (service->catalogue);
+  service->scrub.done (service->scrub.bad, service->scrub.data);
+  pump (service);
+}
+
+static void
+on_scrubbed (const FloeTableEntry *entry, const char *problem, gpointer data)
+{
+  FloeChunkService *service = data;
+
+  if (problem != NULL) {
+    service->scrub.bad++;
+    tell_about (service, &entry->digest, "chunk in the store is not as it should be: fetching it again", problem);
+    floe_catalogue_mark (service->catalogue, &entry->digest, FALSE);
+  }
+  scrub_next (service);
+}
+
+void
+floe_chunk_service_scrub (FloeChunkService *service, GArray *entries, FloeChunkScrubbed done, gpointer data)
+{
+  g_return_if_fail (service->scrub.entries == NULL);
+  service->scrub.entries = entries;
+  service->scrub.at = service->scrub.bad = 0;
+  service->scrub.done = done;
+  service->scrub.data = data;
+  scrub_next (service);
+}
+
 /* -- The socket ----------------------------------------------------------------------------------------------------- */
 
 static gboolean
@@ -327,7 +375,7 @@ on_left (guint64 peer, gpointer data)
 /* -- Life ----------------------------------------------------------------------------------------------------------- */
 
 static const FloeChunkHandlers chunk_handlers = { on_accepts, on_need, on_left };
-static const FloeStoreHandlers store_handlers = { on_stored, on_committed, on_checked };
+static const FloeStoreHandlers store_handlers = { on_stored, on_committed, on_checked, on_scrubbed };
 
 FloeChunkService *
 floe_chunk_service_new (const FloeAgentConfig *config, FloeStore *store, int run_dir, const FloeChunkServiceOptions *options,
@@ -371,6 +419,7 @@ floe_chunk_service_free (FloeChunkService *service)
   floe_scheduler_free (service->scheduler);
   floe_catalogue_free (service->catalogue);
   g_array_unref (service->parked);
+  g_clear_pointer (&service->scrub.entries, g_array_unref);
   g_hash_table_unref (service->invisible);
   g_hash_table_unref (service->told);
   g_free (service);

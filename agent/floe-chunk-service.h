@@ -32,3 +32,9 @@ void floe_chunk_service_allow_background (FloeChunkService *service, gboolean al
 gboolean floe_chunk_service_is_idle (FloeChunkService *service, guint seconds);
 /* About once a second. */
 void floe_chunk_service_tick (FloeChunkService *service);
+
+/* Verifies what the store has of ENTRIES (of FloeTableEntry; taken over), one after another, beside all other work. What is altered is removed and
+ * said; that and what is missing counts as not had from then on, and is fetched again in the background. DONE is told how many there were, from
+ * the main loop. One scrub at a time. */
+typedef void (*FloeChunkScrubbed) (guint bad, gpointer data);
+void floe_chunk_service_scrub (FloeChunkService *service, GArray *entries, FloeChunkScrubbed done, gpointer data);

@@ -6,7 +6,7 @@
 
 #define COMMIT_EVERY 128
 
-typedef enum { WORK_PUT, WORK_COMMIT, WORK_CHECK } WorkKind;
+typedef enum { WORK_PUT, WORK_COMMIT, WORK_CHECK, WORK_SCRUB } WorkKind;
 
 typedef struct {
   FloeStoreWriter *writer;
@@ -66,6 +66,8 @@ deliver (gpointer data)
   if (work->kind == WORK_CHECK)
     writer->handlers->checked (&work->entry, &work->waiter, work->error == NULL,
                                g_error_matches (work->error, FLOE_ERROR, FLOE_ERROR_UNVERIFIED), writer->data);
+  if (work->kind == WORK_SCRUB)
+    writer->handlers->scrubbed (&work->entry, work->error != NULL ? work->error->message : NULL, writer->data);
   if (work->digests != NULL)
     writer->handlers->committed ((const FloeDigest *) (gpointer) work->digests->data, work->digests->len,
                                  outcome_of (work->commit_error) == FLOE_FETCH_NO_SPACE,
@@ -118,6 +120,16 @@ commit (FloeStoreWriter *writer, Work *work)
 }
 
 static void
+scrub (FloeStoreWriter *writer, Work *work)
+{
+  if (floe_store_verify (writer->store, &work->entry, &work->error) || g_error_matches (work->error, FLOE_ERROR, FLOE_ERROR_NOT_FOUND) ||
+      g_error_matches (work->error, FLOE_ERROR, FLOE_ERROR_NO_SPACE))
+    return;
+  /* Fetching in the background goes by name and size alone: where it stays, it is not fetched. */
+  (void) !floe_store_remove (writer->store, &work->entry.digest, NULL);
+}
+
+static void
 do_background (gpointer data, gpointer context)
 {
   FloeStoreWriter *writer = context;
@@ -130,6 +142,8 @@ do_background (gpointer data, gpointer context)
     if (floe_store_batch_put (writer->batch, &work->entry, frame, size, &work->error))
       g_array_append_val (writer->digests, work->entry.digest);
   }
+  if (work->kind == WORK_SCRUB)
+    scrub (writer, work);
   if (work->kind == WORK_COMMIT || writer->digests->len >= COMMIT_EVERY)
     commit (writer, work);
   send_back (work);
@@ -224,4 +238,13 @@ floe_store_writer_check (FloeStoreWriter *writer, const FloeTableEntry *entry, c
   work->entry = *entry;
   work->waiter = *waiter;
   g_thread_pool_push (writer->urgent, work, NULL);
+}
+
+void
+floe_store_writer_scrub (FloeStoreWriter *writer, const FloeTableEntry *entry)
+{
+  Work *work = work_new (writer, WORK_SCRUB);
+
+  work->entry = *entry;
+  g_thread_pool_push (writer->background, work, NULL);
 }

@@ -19,6 +19,8 @@ typedef struct {
   void (*committed) (const FloeDigest *digests, size_t count, gboolean full, const char *problem, gpointer data);
   /* Answer to floe_store_writer_check(): the chunk is in the store and unaltered; ALTERED, when it was there and was not. */
   void (*checked) (const FloeTableEntry *entry, const FloeWaiter *waiter, gboolean good, gboolean altered, gpointer data);
+  /* Answer to floe_store_writer_scrub(): the chunk is in the store and unaltered, or PROBLEM says why not. */
+  void (*scrubbed) (const FloeTableEntry *entry, const char *problem, gpointer data);
 } FloeStoreHandlers;
 
 /* STORE and HANDLERS must live as long. Handlers are called from the main loop. */
@@ -31,3 +33,5 @@ void floe_store_writer_put (FloeStoreWriter *writer, const FloeTableEntry *entry
 /* Makes what was put durable, the background's chunks visible, if there are any: from time to time. */
 void floe_store_writer_commit (FloeStoreWriter *writer);
 void floe_store_writer_check (FloeStoreWriter *writer, const FloeTableEntry *entry, const FloeWaiter *waiter);
+/* The same on the background's thread, where it holds nobody up; what is there and is not the chunk, or cannot be read, is removed. */
+void floe_store_writer_scrub (FloeStoreWriter *writer, const FloeTableEntry *entry);

@@ -110,14 +110,25 @@ wait_for 60 'version 1 to be here' ready 1
 wait_for 60 'the eight chunks of the desktop' has 8
 slot update 1 | grep -q 'newest' || die 'version 1 is not content with itself'
 
-say 'version 2 arrives: only what changed travels'
+say 'version 2 arrives: only what changed travels, and what of it was there before, altered'
+chunks_of() { find "$1" -name '*.cacnk' -printf '%P\n' | sort; }
+chunks_of data/repo/chunks >published.1
 publish 2 >publish2.log
+# Name and size are right. floe-slot would refuse it when all is announced, and the update would wait for the next version.
+altered=$(chunks_of data/repo/chunks | comm -13 published.1 - | head -n 1)
+[ -n "$altered" ] || die 'version 2 has no chunk of its own'
+install -d -m 755 -o $AGENT -g $AGENT "$STATE/chunks/${altered%/*}"
+cp "data/repo/chunks/$altered" "$STATE/chunks/$altered"
+change "$STATE/chunks/$altered" 100 altered
+! cmp -s "data/repo/chunks/$altered" "$STATE/chunks/$altered" || die 'the chunk is not altered'
 changed=$(sed -n 's/.*added [0-9]* chunks, \([0-9]*\) bytes/\1/p' publish2.log | awk '{ n += $1 } END { print n }')
 chunks=$(sed -n 's/.*added \([0-9]*\) chunks.*/\1/p' publish2.log | awk '{ n += $1 } END { print n }')
 received() { ip -s -j link show uplink | jq '.[0].stats64.rx.bytes'; }
 begun=$(received)
 kill -HUP $agent
 wait_for 60 'the chunks of version 2' ready 2
+cmp "data/repo/chunks/$altered" "$STATE/chunks/$altered" || die 'version 2 is announced with an altered chunk'
+grep "not as it should be.*DIGEST=$(basename "$altered" .cacnk)" agent.log || { cat agent.log; die 'the log does not say which chunk was altered'; }
 has $((8 + chunks)) || die "$(stored) chunks in the store, $((8 + chunks)) expected"
 # Everything counts: metadata, descriptions, indexes, tables, TLS.
 fetched=$(($(received) - begun))

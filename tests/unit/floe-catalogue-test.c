@@ -19,6 +19,7 @@ typedef struct {
   FloeTableEntry entries[CHUNKS];
   GBytes *frames[CHUNKS];
   guint stored, committed, lost;
+  guint scrubbed, bad;
 } World;
 
 static void
@@ -56,7 +57,17 @@ on_checked (const FloeTableEntry *entry, const FloeWaiter *waiter, gboolean good
   g_assert_not_reached ();
 }
 
-static const FloeStoreHandlers handlers = { on_stored, on_committed, on_checked };
+static void
+on_scrubbed (const FloeTableEntry *entry, const char *problem, gpointer data)
+{
+  World *world = data;
+
+  (void) entry;
+  world->scrubbed++;
+  world->bad += problem != NULL;
+}
+
+static const FloeStoreHandlers handlers = { on_stored, on_committed, on_checked, on_scrubbed };
 
 static FloeCatalogueImage *
 new_image (World *world, const char *id)
@@ -289,6 +300,76 @@ test_replaced (World *world, gconstpointer data)
   g_assert_cmpuint (reported (world), ==, world->entries[0].compressed_size);
 }
 
+static gboolean
+is_unaltered (World *world, guint number)
+{
+  guint bad = world->bad, scrubbed = world->scrubbed;
+
+  floe_store_writer_scrub (world->writer, &world->entries[number]);
+  while (world->scrubbed == scrubbed)
+    g_main_context_iteration (NULL, TRUE);
+  return world->bad == bad;
+}
+
+/* Only what is not the chunk goes: by name and size alone it would never be fetched again. */
+static void
+test_scrub (World *world, gconstpointer data)
+{
+  char hex[FLOE_DIGEST_HEX_SIZE];
+  g_autofree char *path = NULL, *altered = NULL;
+  gsize size;
+
+  (void) data;
+  put (world, 0, FLOE_FETCH_BACKGROUND);
+  put (world, 1, FLOE_FETCH_BACKGROUND);
+  commit (world);
+  g_assert_true (is_unaltered (world, 0));
+  g_assert_true (floe_store_has (world->store, &world->entries[0]));
+  altered = g_memdup2 (g_bytes_get_data (world->frames[1], &size), world->entries[1].compressed_size);
+  altered[size / 2] ^= 1;
+  floe_digest_to_hex (&world->entries[1].digest, hex);
+  path = g_strdup_printf ("%s/%.4s/%s.cacnk", world->path, hex, hex);
+  g_assert_true (g_file_set_contents (path, altered, (gssize) size, NULL));
+  g_assert_true (floe_store_has (world->store, &world->entries[1]));
+  g_assert_false (is_unaltered (world, 1));
+  g_assert_false (floe_store_has (world->store, &world->entries[1]));
+  g_assert_false (is_unaltered (world, 1));
+  g_assert_true (is_unaltered (world, 0));
+}
+
+/* What of the appliance is taken from the store: each chunk once, and none that the running version has. */
+static void
+test_appliance_chunks (World *world, gconstpointer data)
+{
+  static const char *const current[] = { "one/1", ".root/2", ".uki/2", NULL };
+  g_autoptr (GArray) none = floe_catalogue_appliance_chunks (world->catalogue);
+  g_autoptr (GArray) all = NULL, rest = NULL, old = NULL;
+  g_autoptr (GBytes) running = floe_boot_list_build (&world->entries[2].digest, 1);
+  g_autoptr (GError) error = NULL;
+  FloeBootList *list;
+
+  (void) data;
+  g_assert_cmpuint (none->len, ==, 0);
+  for (guint i = 1; i < 3; i++) {
+    FloeCatalogueImage *piece = new_image (world, current[i]);
+
+    floe_catalogue_image_set_appliance (piece);
+    floe_catalogue_add (world->catalogue, piece);
+  }
+  all = floe_catalogue_appliance_chunks (world->catalogue);
+  g_assert_cmpuint (all->len, ==, CHUNKS);
+  list = floe_boot_list_parse (running, "running", &error);
+  g_assert_no_error (error);
+  g_assert_true (floe_catalogue_set_running (world->catalogue, list, world->store, &error));
+  rest = floe_catalogue_appliance_chunks (world->catalogue);
+  g_assert_cmpuint (rest->len, ==, CHUNKS - 1);
+  for (guint i = 0; i < rest->len; i++)
+    g_assert_false (floe_digest_equal (&g_array_index (rest, FloeTableEntry, i).digest, &world->entries[2].digest));
+  floe_catalogue_set_current (world->catalogue, current + 3);
+  old = floe_catalogue_appliance_chunks (world->catalogue);
+  g_assert_cmpuint (old->len, ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -299,5 +380,7 @@ main (int argc, char **argv)
   g_test_add ("/catalogue/fetched-once", World, NULL, set_up, test_fetched_once, tear_down);
   g_test_add ("/catalogue/retire", World, NULL, set_up, test_retire, tear_down);
   g_test_add ("/catalogue/replaced", World, NULL, set_up, test_replaced, tear_down);
+  g_test_add ("/catalogue/scrub", World, NULL, set_up, test_scrub, tear_down);
+  g_test_add ("/catalogue/appliance-chunks", World, NULL, set_up, test_appliance_chunks, tear_down);
   return g_test_run ();
 }
