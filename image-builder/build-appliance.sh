@@ -144,6 +144,8 @@ mirror_of() {
     awk -v wanted="Debian/$1/main" '$1 == wanted && uri == "" { uri = $2 } END { print uri }'
 }
 
+no_security="warning: apt names no archive of Debian's security updates on this machine, so the trees are made without them. Name one, and remove what is made now from $cache, to have them"
+
 # tree NAME PACKAGE...: prints the path of a Debian 13 tree with these packages, kept in the cache by their names and this month of
 # nothing else: `rm -r` it to take up newer packages.
 tree() (
@@ -162,7 +164,7 @@ tree() (
       case $name in *firmware*) components='main non-free-firmware' ;; esac
       if [ -n "$site" ]; then
         sources=("deb $site trixie $components" "deb $site trixie-updates $components")
-        [ -z "$security" ] || sources+=("deb $security trixie-security $components")
+        if [ -n "$security" ]; then sources+=("deb $security trixie-security $components"); else say "$no_security"; fi
       fi
       rm -rf "$path".part.*
       part=$(mktemp -d "$path.part.XXXXXX")

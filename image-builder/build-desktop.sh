@@ -143,7 +143,11 @@ mirror=${mirror:-$(mirror_of Debian)}
 security=$(mirror_of Debian-Security)
 if [ -n "$mirror" ]; then
   sources=("deb $mirror $suite main" "deb $mirror $suite-updates main")
-  [ -z "$security" ] || sources+=("deb $security $suite-security main")
+  if [ -n "$security" ]; then
+    sources+=("deb $security $suite-security main")
+  else
+    say "warning: apt names no archive of Debian's security updates on this machine, so the desktop is made without them"
+  fi
 fi
 mmdebstrap --variant=minbase --architectures=amd64 --include="$packages" \
   --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Retries "3"' \
