@@ -15,6 +15,7 @@ umask 022
 program='floe-image build-appliance'
 fail() { echo "$program: $*" >&2; exit 1; }
 say() { printf '%s: %s\n' "$program" "$*" >&2; }
+. "$(dirname "$0")/archives.sh"
 
 usage() {
   cat <<TXT
@@ -139,13 +140,6 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-mirror_of() {
-  apt-get indextargets --format '$(ORIGIN)/$(LABEL)/$(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-    awk -v wanted="Debian/$1/main" '$1 == wanted && uri == "" { uri = $2 } END { print uri }'
-}
-
-no_security="warning: apt names no archive of Debian's security updates on this machine, so the trees are made without them. Name one, and remove what is made now from $cache, to have them"
-
 # tree NAME PACKAGE...: prints the path of a Debian 13 tree with these packages, kept in the cache by their names and this month of
 # nothing else: `rm -r` it to take up newer packages.
 tree() (
@@ -157,15 +151,9 @@ tree() (
     flock 8
     if [ ! -d "$path" ]; then
       say "tree with $# packages for $name (some minutes the first time)"
-      site=${mirror:-$(mirror_of Debian)}
-      security=$(mirror_of Debian-Security)
-      sources=()
       components=main
       case $name in *firmware*) components='main non-free-firmware' ;; esac
-      if [ -n "$site" ]; then
-        sources=("deb $site trixie $components" "deb $site trixie-updates $components")
-        if [ -n "$security" ]; then sources+=("deb $security trixie-security $components"); else say "$no_security"; fi
-      fi
+      debian_sources trixie "$mirror" "$components"
       rm -rf "$path".part.*
       part=$(mktemp -d "$path.part.XXXXXX")
       mmdebstrap --mode=root --variant=apt --format=directory --architectures=amd64 --include="$list" --aptopt='APT::Install-Recommends "false"' \

@@ -13,6 +13,7 @@ set -euo pipefail
 program='floe-image build-desktop'
 fail() { echo "$program: $*" >&2; exit 1; }
 say() { printf '%s: %s\n' "$program" "$*" >&2; }
+. "$(dirname "$0")/archives.sh"
 
 usage() {
   cat <<TXT
@@ -68,7 +69,7 @@ done
 cache=${FLOE_CACHE:-/var/cache/floe}
 mkdir -p "$cache"
 key=$({
-  cat "$0"
+  cat "$0" "$(dirname "$0")/archives.sh"
   printf '%s\n' "$suite" "$mirror" "$extra" "$size" "$user" "$locale" "$keyboard"
   for directory in "${adds[@]}"; do
     (cd "$directory" && find . -type f -printf '%m %p\n' -exec sha256sum {} + -o -type l -printf '%p %l\n' | LC_ALL=C sort)
@@ -133,22 +134,7 @@ progress() {
 }
 
 say "tree of Debian $suite with a desktop (several minutes the first time)"
-# A site's own mirrors are the ones that its hosts use. Where apt names none, mmdebstrap knows Debian's.
-mirror_of() {
-  apt-get indextargets --format '$(ORIGIN)/$(LABEL)/$(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-    awk -v wanted="Debian/$1/main" '$1 == wanted && uri == "" { uri = $2 } END { print uri }'
-}
-sources=()
-mirror=${mirror:-$(mirror_of Debian)}
-security=$(mirror_of Debian-Security)
-if [ -n "$mirror" ]; then
-  sources=("deb $mirror $suite main" "deb $mirror $suite-updates main")
-  if [ -n "$security" ]; then
-    sources+=("deb $security $suite-security main")
-  else
-    say "warning: apt names no archive of Debian's security updates on this machine, so the desktop is made without them"
-  fi
-fi
+debian_sources "$suite" "$mirror" main
 mmdebstrap --variant=minbase --architectures=amd64 --include="$packages" \
   --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Retries "3"' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \

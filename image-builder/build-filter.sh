@@ -12,6 +12,7 @@ set -euo pipefail
 program='floe-image build-filter'
 fail() { echo "$program: $*" >&2; exit 1; }
 say() { printf '%s: %s\n' "$program" "$*" >&2; }
+. "$(dirname "$0")/archives.sh"
 
 usage() {
   cat <<TXT
@@ -61,19 +62,9 @@ work=$(mktemp -d "$cache/filter-build.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-mirror_of() {
-  apt-get indextargets --format '$(ORIGIN)/$(LABEL)/$(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-    awk -v wanted="Debian/$1/main" '$1 == wanted && uri == "" { uri = $2 } END { print uri }'
-}
 if [ ! -e "$cached" ] || [ -n "$fresh" ]; then
   say "tree of Debian $suite (a minute the first time)"
-  mirror=${mirror:-$(mirror_of Debian)}
-  security=$(mirror_of Debian-Security)
-  sources=()
-  if [ -n "$mirror" ]; then
-    sources=("deb $mirror $suite main")
-    [ -z "$security" ] || sources+=("deb $security $suite-security main")
-  fi
+  debian_sources "$suite" "$mirror" main
   mmdebstrap --quiet --variant=minbase --architectures=amd64 --include="$packages" --aptopt='APT::Install-Recommends "false"' \
     --aptopt='Acquire::Retries "3"' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \

@@ -88,7 +88,7 @@ arrivals() {
 published_desktop() {
   local image=$FLOE_CACHE/demo-desktop.raw key
   key=$({
-    cat "$SOURCE"/image-builder/build-desktop.sh "$SOURCE"/server-sync/image/*.[ch] "$SOURCE"/policy/signing/*.[ch] \
+    cat "$SOURCE"/image-builder/{build-desktop,archives}.sh "$SOURCE"/server-sync/image/*.[ch] "$SOURCE"/policy/signing/*.[ch] \
       "$SOURCE"/image-builder/*.c "$SOURCE"/packaging/lib/endpoint.sh
     (cd "$SOURCE/image-builder/demo" && find . -type f -exec sha256sum {} + | sort)
   } | sha256sum | cut -c1-16)

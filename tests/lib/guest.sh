@@ -8,7 +8,7 @@ GUEST_CONTROL=198.51.100.9
 # published_guest: like published_desktop, for that image; sets PUBLISHED.
 published_guest() {
   local image=$FLOE_CACHE/guest.$$.raw key
-  key=$(cat "$SOURCE"/image-builder/build-desktop.sh "$SOURCE"/server-sync/image/*.[ch] "$SOURCE"/policy/signing/*.[ch] \
+  key=$(cat "$SOURCE"/image-builder/{build-desktop,archives}.sh "$SOURCE"/server-sync/image/*.[ch] "$SOURCE"/policy/signing/*.[ch] \
     "$SOURCE"/image-builder/*.c <(declare -f make_controlled) | sha256sum | cut -c1-16)
   PUBLISHED=$FLOE_CACHE/guest-$key
   export PUBLISHED
