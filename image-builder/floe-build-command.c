@@ -2,6 +2,8 @@
 #include "image-builder/floe-image-commands.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 /* What builds is scripts: all that they do is done by mmdebstrap, mke2fs, mtools and the like. They are installed
@@ -23,13 +25,26 @@ find_helper (const char *name, GError **error)
   return g_steal_pointer (&helper);
 }
 
+/* mmdebstrap mounts /proc, /sys and more in the tree that it makes. In a mount namespace of the builder's own these are gone
+ * with it, however it ends; otherwise one that was killed leaves them there, and who then removes the half-made tree
+ * removes through them. The host's own mounts and unmounts still come in. Who may not have a namespace may not mount either. */
+static gboolean
+hide_mounts (GError **error)
+{
+  if (unshare (CLONE_NEWNS) < 0)
+    return errno == EPERM || floe_error_set_errno (error, errno, "make a mount namespace");
+  if (mount (NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+    return floe_error_set_errno (error, errno, "keep mounts to the mount namespace");
+  return TRUE;
+}
+
 static gboolean
 run_helper (const char *name, int argc, char **argv, GError **error)
 {
   g_autofree char *helper = find_helper (name, error);
   g_autofree char **arguments = g_new0 (char *, (gsize) argc + 1);
 
-  if (helper == NULL)
+  if (helper == NULL || !hide_mounts (error))
     return FALSE;
   arguments[0] = helper;
   for (int i = 1; i < argc; i++)

@@ -10,9 +10,9 @@ die() { printf '%s: FAILED: %s\n' "${NAME:-floe}" "$*" >&2; exit 1; }
 quietly() { "$@" >/dev/null; }
 # figure NAME VALUE [UNIT]: the one form of every number that counts.
 figure() { echo "figure: $1 = $2${3:+ $3}"; }
-# wait_for SECONDS WHAT COMMAND...: polls; dies naming WHAT.
+# wait_for SECONDS WHAT COMMAND...: polls; dies naming WHAT. SECONDS are a machine's that has nothing else to do: FLOE_PATIENCE times as many where that is set.
 wait_for() {
-  local end=$((SECONDS + $1)) what=$2; shift 2
+  local end=$((SECONDS + $1 * ${FLOE_PATIENCE:-1})) what=$2; shift 2
   until "$@" >/dev/null 2>&1; do
     [ $SECONDS -lt $end ] || die "gave up waiting for $what"
     sleep 0.2

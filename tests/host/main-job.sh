@@ -18,10 +18,10 @@ trap 'status=$?; [ $status = 0 ] || { for log in "$LOGS"/{hypervisord,agent,serv
 vm() { floe-vm --config $CONFIG "$@"; }
 state() { machine_get "$1" State; }
 wait_state() {
-  local machine=$1 wanted=$2 end=$((SECONDS + $3))
+  local machine=$1 wanted=$2 end=$((SECONDS + $3 * FLOE_PATIENCE))
   until [ "$(state "$machine")" = "$wanted" ]; do
     [ "$(state "$machine")" != failed ] || die "$machine failed: $(machine_get "$machine" Problem)"
-    [ $SECONDS -lt $end ] || die "$machine is $(state "$machine"), not $wanted, after $3 s"
+    [ $SECONDS -lt $end ] || die "$machine is $(state "$machine"), not $wanted, after $(($3 * FLOE_PATIENCE)) s"
     sleep 0.5
   done
 }

@@ -13,4 +13,4 @@ VM_NAME=vm VM_MEMORY=1536
 mkdir -p "$WORK/vm"
 # There is no compiler inside.
 (cd "$WORK/vm" && make_sector)
-vm_run 900 tests/lib/net-vm-inside.sh
+vm_run 1800 tests/lib/net-vm-inside.sh

@@ -19,7 +19,7 @@ figure packages_reproducible 1
 
 say 'installed, tried, removed'
 tree=$(packages_tree)
-tree_inside "$tree" "$DEBS" bash /source/tests/lib/packages-inside.sh >inside.log 2>&1 || { tail -n 40 inside.log; die 'in the tree'; }
+tree_inside "$tree" "$DEBS" FLOE_PATIENCE="$FLOE_PATIENCE" bash /source/tests/lib/packages-inside.sh >inside.log 2>&1 || { tail -n 40 inside.log; die 'in the tree'; }
 cat inside.log
 for deb in "$DEBS"/*.deb; do
   figure "$(basename "$deb" | sed 's/_.*//; s/-/_/g')_kib" $(($(stat -c %s "$deb") / 1024)) KiB

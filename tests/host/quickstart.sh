@@ -7,6 +7,7 @@ set -euo pipefail
 SOURCE=$(cd "$(dirname "$0")/../.." && pwd)
 NAME=quickstart-test
 . "$SOURCE/packaging/lib/base.sh"
+export FLOE_PATIENCE=${FLOE_PATIENCE:-4}
 # Other tests run the same programs meanwhile: what is looked for below are the processes that come from here.
 if [ -z "${FLOE_OWN_PROCESSES:-}" ]; then
   FLOE_OWN_PROCESSES=1 exec unshare --mount --pid --fork --kill-child=KILL --mount-proc bash "$0" "$@"

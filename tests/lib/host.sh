@@ -7,6 +7,8 @@ set -euo pipefail
 SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${FLOE_BUILD:-$SOURCE/build/gcc}
 NAME=$(basename "$0" .sh)
+# Others run beside it, and what a machine does is not the slower for having been waited for longer.
+export FLOE_PATIENCE=${FLOE_PATIENCE:-4}
 export SOURCE BUILD PATH="$BUILD/bin:$PATH" LC_ALL=C.UTF-8
 . "$SOURCE/packaging/lib/base.sh"
 

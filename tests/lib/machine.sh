@@ -73,7 +73,7 @@ TXT
 start_daemon() {
   floe-hypervisord --config "$CONFIG" >>daemon.log 2>&1 &
   DAEMON_PID=$!
-  wait_for "${DAEMON_SECONDS:-30}" floe-hypervisord gdbus wait --system --timeout 1 org.floe.Hypervisor1
+  wait_for 30 floe-hypervisord gdbus wait --system --timeout 1 org.floe.Hypervisor1
 }
 
 # rounds ID, errors ID: what the guest has written into its disk; nothing if it has not yet.

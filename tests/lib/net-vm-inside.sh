@@ -9,8 +9,6 @@ cp sector.bin /tmp
 export WORK=/tmp/work
 mkdir -p $WORK
 cd $WORK
-# Emulated, and with modules to load.
-DAEMON_SECONDS=120
 # Without groups of sessions: niceness is weighed within each alone.
 FLOOD_NICENESS=10 ENOUGH=5000
 echo 0 >/proc/sys/kernel/sched_autogroup_enabled

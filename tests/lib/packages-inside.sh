@@ -3,14 +3,8 @@
 # packages-inside.sh, for tests/host/packages.sh: runs in a layer over a tree that has what the packages depend on, with the packages in /build.
 # Installs, looks, runs, removes, purges.
 set -euo pipefail
+. /source/packaging/lib/base.sh
 die() { echo "FAILED: $*"; exit 1; }
-wait_for() {
-  local end=$((SECONDS + $1)) what=$2; shift 2
-  until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -lt $end ] || die "gave up waiting for $what"
-    sleep 0.2
-  done
-}
 packages=(floe-endpoint floe-server floe-tools)
 export DEBIAN_FRONTEND=noninteractive
 

@@ -42,7 +42,7 @@ cat >$units/floe-test.service <<UNIT
 After=basic.target dbus.socket
 [Service]
 Type=exec
-Environment=SOURCE=/source WORK=/exchange TMPDIR=/tmp HOME=/root LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin
+Environment=SOURCE=/source FLOE_PATIENCE=$FLOE_PATIENCE WORK=/exchange TMPDIR=/tmp HOME=/root LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 WorkingDirectory=/exchange
 ExecStart=/bin/sh -c 'bash /source/$script >/exchange/output 2>&1 </dev/null; echo \$\$? >/exchange/status.new; mv /exchange/status.new /exchange/status'
 UNIT

@@ -16,12 +16,12 @@ systemd_inside() {
     exec unshare --cgroup --pid --mount --uts --ipc --fork --kill-child=KILL bash "$2" "${@:3}"
   ' bash "$place" "$SOURCE/tests/lib/systemd-start.sh" "$tree" "$exchange" "$SOURCE" "$script" >"$exchange/systemd.log" 2>&1 &
   pid=$!
-  end=$((SECONDS + seconds))
+  end=$((SECONDS + seconds * FLOE_PATIENCE))
   until [ -s "$exchange/status" ] || [ $SECONDS -ge $end ] || ! kill -0 $pid 2>/dev/null; do sleep 0.2; done
   if [ -s "$exchange/status" ]; then
     status=$(cat "$exchange/status")
   else
-    say "systemd ended, or took longer than $seconds seconds:"
+    say "systemd ended, or took longer than $((seconds * FLOE_PATIENCE)) seconds:"
     tail -n 20 "$exchange/systemd.log" >&2
   fi
   kill -KILL $pid 2>/dev/null || true

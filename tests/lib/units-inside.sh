@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # units-inside.sh, for tests/host/units.sh: where systemd runs; the packages are in debs/, a repository in repo/, its root metadata is root.json.
 set -euo pipefail
+. /source/packaging/lib/base.sh
 die() {
   echo "FAILED: $*"
   set +e
@@ -9,13 +10,6 @@ die() {
   journalctl --no-pager -b -n 40 2>&1
   floe-vm list
   exit 1
-}
-wait_for() {
-  local end=$((SECONDS + $1)) what=$2; shift 2
-  until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -lt $end ] || die "gave up waiting for $what"
-    sleep 0.2
-  done
 }
 say() { echo "-- $*"; }
 property() { systemctl show -P "$2" "$1"; }

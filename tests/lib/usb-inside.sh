@@ -22,7 +22,7 @@ exec 9<>/run/never
 pause() { read -rt "$1" <&9 || true; }
 # until_so SECONDS WHAT COMMAND...: as wait_for.
 until_so() {
-  local end=$((SECONDS + $1)) what=$2; shift 2
+  local end=$((SECONDS + $1 * FLOE_PATIENCE)) what=$2; shift 2
   until "$@"; do
     [ $SECONDS -lt $end ] || die "gave up waiting for $what"
     pause 0.1

@@ -105,6 +105,8 @@ vm_start() {
   rm -f "$VM_DIR"/{status,beat} "$WORK/$name".{fifo,inner}
   {
     [ -z "${VM_NESTED:-}" ] || echo '(while echo $SECONDS >/exchange/beat; do sleep 2; done) >/dev/null 2>&1 </dev/null &'
+    # Emulated, all takes many times as long.
+    echo "export FLOE_PATIENCE=$((4 * FLOE_PATIENCE))"
     printf '%q ' bash "/source/$script" "$@"
   } >"$VM_DIR/command"
   # A pipe in between: QEMU would make our own output non-blocking, for all who write to it.

@@ -261,19 +261,43 @@ be_guest (const char *tap, unsigned slot, const char *fifo, char **words)
   return 0;
 }
 
-/* One line from the control, if there is one now. */
+/* One line from the control, if there is one within MS milliseconds. */
 static gboolean
-read_line (int control, char line[256])
+read_line (int control, int ms, char line[256])
 {
   struct pollfd poll_fd = { control, POLLIN, 0 };
   size_t size = 0;
 
-  if (poll (&poll_fd, 1, 0) <= 0)
+  if (poll (&poll_fd, 1, ms) <= 0)
     return FALSE;
   while (size < 255 && read (control, line + size, 1) == 1 && line[size] != '\n')
     size++;
   line[size] = '\0';
   return TRUE;
+}
+
+/* The tap NAME as it is now: one that is gone (EBADFD) is let go, and looked for again. Whether it is another than before. */
+static gboolean
+hold_tap (Guest *guest, const char *name)
+{
+  if (guest->fd >= 0 && write (guest->fd, "", 0) < 0 && errno == EBADFD)
+    close (floe_fd_steal (&guest->fd));
+  if (guest->fd >= 0)
+    return FALSE;
+  guest->fd = steal_tap (name);
+  if (guest->fd >= 0)
+    fcntl (guest->fd, F_SETFL, O_NONBLOCK);
+  return guest->fd >= 0;
+}
+
+/* Who floods is to catch a new tap young. Who only obeys has it with the next line, and looks now and then besides: looking is
+ * most of an emulated processor's time. */
+static int
+patience (const Guest *guest)
+{
+  if (guest->calm)
+    return 200;
+  return guest->fd < 0 ? 1 : 2;
 }
 
 /* Taps begin and end while this runs: found as soon as somebody has one, before it is up and before rules are there;
@@ -293,13 +317,10 @@ chase (const char *tap, unsigned slot, const char *fifo, char **words)
   printf ("chasing\n");
   fflush (stdout);
   for (;;) {
-    if (guest.fd < 0) {
-      guest.fd = steal_tap (tap);
-      taps += guest.fd >= 0;
-      if (guest.fd >= 0)
-        fcntl (guest.fd, F_SETFL, O_NONBLOCK);
-    }
-    if (read_line (control, line)) {
+    gboolean told = read_line (control, patience (&guest), line);
+
+    taps += hold_tap (&guest, tap);
+    if (told) {
       if (g_str_has_prefix (line, "count")) {
         say_counts (&guest, "count");
         printf (" taps %lu holds %d\n", taps, guest.fd >= 0);
@@ -312,10 +333,6 @@ chase (const char *tap, unsigned slot, const char *fifo, char **words)
     }
     if (guest.fd >= 0 && !guest.calm)
       send_some (&guest, 512);
-    /* Others want the processor too; but a new tap is to be caught young. */
-    g_usleep (guest.fd < 0 && !guest.calm ? 1000 : 2000);
-    if (guest.fd >= 0 && write (guest.fd, "", 0) < 0 && errno == EBADFD)
-      close (floe_fd_steal (&guest.fd));
   }
 }
 
