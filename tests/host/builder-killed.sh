@@ -3,8 +3,10 @@
 # An image's builder that is killed while its tree is being made leaves nothing mounted: whoever removes the half-made tree removes that tree alone.
 . "$(dirname "$0")/../lib/host.sh"
 export FLOE_CACHE=$WORK/cache
-mkdir -p cache bin host-dev
+mkdir cache bin host-dev debs
 echo kept >host-dev/file
+# What build-appliance looks for before it makes a tree.
+touch debs/floe-endpoint_1_amd64.deb
 
 # In mmdebstrap's place: it mounts, as that does, and is then at work for ever. The tree is what of its arguments lies in the cache.
 cat >bin/mmdebstrap <<SH
@@ -19,9 +21,6 @@ SH
 chmod +x bin/mmdebstrap
 
 for builder in 'build-desktop desktop.raw' 'build-appliance --debug --source /nowhere --debs debs --output floe.raw'; do
-  # Only the second looks for it.
-  mkdir -p debs
-  touch debs/floe-endpoint_1_amd64.deb
   rm -f tree
   PATH=$WORK/bin:$PATH setsid floe-image $builder >builder.log 2>&1 &
   pid=$!

@@ -282,18 +282,16 @@ hold_tap (Guest *guest, const char *name)
 {
   if (guest->fd >= 0 && write (guest->fd, "", 0) < 0 && errno == EBADFD)
     close (floe_fd_steal (&guest->fd));
-  if (guest->fd >= 0)
+  if (guest->fd >= 0 || (guest->fd = steal_tap (name)) < 0)
     return FALSE;
-  guest->fd = steal_tap (name);
-  if (guest->fd >= 0)
-    fcntl (guest->fd, F_SETFL, O_NONBLOCK);
-  return guest->fd >= 0;
+  fcntl (guest->fd, F_SETFL, O_NONBLOCK);
+  return TRUE;
 }
 
-/* Who floods is to catch a new tap young. Who only obeys has it with the next line, and looks now and then besides: looking is
- * most of an emulated processor's time. */
+/* Milliseconds until the next look. Who floods is to catch a new tap young. Who only obeys has it with the next line, and looks
+ * now and then besides: looking is most of an emulated processor's time. */
 static int
-patience (const Guest *guest)
+pause_of (const Guest *guest)
 {
   if (guest->calm)
     return 200;
@@ -317,7 +315,7 @@ chase (const char *tap, unsigned slot, const char *fifo, char **words)
   printf ("chasing\n");
   fflush (stdout);
   for (;;) {
-    gboolean told = read_line (control, patience (&guest), line);
+    gboolean told = read_line (control, pause_of (&guest), line);
 
     taps += hold_tap (&guest, tap);
     if (told) {
