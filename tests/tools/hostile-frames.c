@@ -276,7 +276,7 @@ read_line (int control, int ms, char line[256])
   return TRUE;
 }
 
-/* The tap NAME as it is now: one that is gone (EBADFD) is let go, and looked for again. Whether it is another than before. */
+/* The tap NAME as it is now: one that is gone (EBADFD) is let go, and looked for again. Whether it is another one. */
 static gboolean
 hold_tap (Guest *guest, const char *name)
 {
@@ -288,8 +288,8 @@ hold_tap (Guest *guest, const char *name)
   return TRUE;
 }
 
-/* Milliseconds until the next look. Who floods is to catch a new tap young. Who only obeys has it with the next line, and looks
- * now and then besides: looking is most of an emulated processor's time. */
+/* Milliseconds until the next look. Who floods is to catch a new tap young. Who only obeys has it with the next line, and
+ * looks now and then besides: looking is most of an emulated processor's time. */
 static int
 pause_of (const Guest *guest)
 {
